@@ -1,0 +1,44 @@
+# make demo   environment, dependencies, then a load of the stand-in Sentry into demo/sentry.duckdb
+# make test   the same environment, then all tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+
+.PHONY: demo test test-contract test-all-pythons lint format clean
+
+# The stamp is newer than the requirements only when all of them are installed.
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python sentry_pipeline.py --demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto
+
+test-contract: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto -m contract
+
+# Each installed Python gets an environment of its own; pyenv's shims count only where they run.
+test-all-pythons:
+	@for python in $(ALL_PYTHONS); do \
+	  if $$python -c '' 2>/dev/null; then \
+	    echo "== $$python"; $(MAKE) test PYTHON=$$python VENV=.venv-$$python || exit 1; \
+	  else echo "== $$python is not installed, skipped"; fi; \
+	done
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .venv-* demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,114 @@
+"""Loads a Sentry organization: its projects, people, releases, issues and error events, incrementally."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dlt
+from dlt.common.time import ensure_pendulum_datetime
+from dlt.common.typing import TSecretStrValue
+from dlt.extract import DltResource
+
+from .config import connect
+from .endpoints import ISSUES, RELEASES, TABLES
+from .errors import SentryConfigurationError, SentryError, SentryRequestError
+from .issues import read_issues
+from .progress import Choices
+from .releases import read_releases
+from .resources import Context, event_resources, incremental_resource, plain_resource
+from .run import CurrentRun
+from .settings import FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
+
+__all__ = ["TABLES", "SentryConfigurationError", "SentryError", "SentryRequestError", "sentry_source"]
+
+
+@dlt.source(name="sentry", max_table_nesting=0)
+def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
+    auth_token: TSecretStrValue | None = None,
+    organization: str | None = None,
+    base_url: str | None = None,
+    projects: list[str] | None = None,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    event_bodies: bool = True,  # noqa: FBT001, FBT002 - dlt passes settings by name
+    lookback: int = LOOKBACK_SECONDS,
+    sweep_interval: float = SWEEP_INTERVAL_HOURS,
+    strict: bool = False,  # noqa: FBT001, FBT002
+    allow_insecure: bool = False,  # noqa: FBT001, FBT002
+) -> Sequence[DltResource]:
+    """Everything this source loads from one Sentry organization; building it sends nothing.
+
+    Every argument can stand in dlt's configuration under ``[sources.sentry]``, or in the environment as
+    ``SOURCES__SENTRY__...`` (https://dlthub.com/docs/general-usage/credentials). What is found neither there
+    nor here is taken from sentry-cli's variables, named below.
+
+    Args:
+        auth_token: Personal token or token of an internal integration; ``SENTRY_AUTH_TOKEN``.
+        organization: Slug or id; ``SENTRY_ORG``; else the only one that the token can see.
+        base_url: Host or URL of the server, ``https://sentry.io`` if not given; ``SENTRY_URL``.
+        projects: Slugs or ids; ``SENTRY_PROJECT``; else all that the token can read.
+        start_date: First moment of issues and events wanted, ISO 8601, UTC where it names no zone; else 90
+            days back. Releases do not age out and are loaded whatever their age.
+        end_date: Exclusive end. Given, exactly ``start_date`` to ``end_date`` is loaded, progress stays as is.
+        event_bodies: Full events; False: the simple form, of which a request brings ten times as many.
+        lookback: Seconds before what was read that are read again, for events that were indexed late.
+        sweep_interval: Hours between two readings of all issues and releases; 0: in every run.
+        strict: A table that cannot be read is an error, not a warning.
+        allow_insecure: Allow plain http to hosts other than this machine.
+
+    Returns:
+        One resource per table of ``TABLES``, and a hidden one that feeds ``events`` with projects.
+
+    Raises:
+        SentryConfigurationError: A setting is missing or makes no sense.
+    """
+    connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
+    start, end = _range(start_date, end_date)
+    context = Context(
+        CurrentRun(connection),
+        Choices(
+            start=start,
+            end=end,
+            lookback=int(_not_negative("lookback", lookback)),
+            sweep_interval=_not_negative("sweep_interval", sweep_interval),
+            strict=strict,
+        ),
+    )
+    return [
+        *(plain_resource(table, context) for table in TABLES.values() if table.path),
+        incremental_resource(RELEASES, context, read_releases, since=FIRST_RELEASE),
+        incremental_resource(ISSUES, context, read_issues),
+        *event_resources(context, full=event_bodies),
+    ]
+
+
+def _range(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:
+    start, end = _moment("start_date", start_date), _moment("end_date", end_date)
+    if end is None:
+        return start, None
+    start = start or datetime.now(UTC) - timedelta(days=HISTORY_DAYS)
+    if start >= end:
+        raise SentryConfigurationError(
+            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC "
+            f"(without a start_date, {HISTORY_DAYS} days back)."
+        )
+    return start, end
+
+
+def _moment(name: str, value: object) -> datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        moment: datetime = ensure_pendulum_datetime(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise SentryConfigurationError(
+            f"{name} {value!r} is not a moment. Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _not_negative(name: str, value: float) -> float:
+    if value < 0:
+        raise SentryConfigurationError(f"{name} {value} is negative; it counts back from now.")
+    return value

@@ -1,0 +1,177 @@
+"""How a listing of Sentry is read: the client, its pages, the cursors between them.
+
+See https://docs.sentry.io/api/pagination/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
+from dlt.sources.helpers.rest_client.client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
+
+from . import errors
+from .config import Connection
+from .session import SentrySession, path_of
+from .settings import API_PREFIX, PAGE_SIZE
+
+Row = dict[str, Any]
+Parameters = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a listing.
+
+    Attributes:
+        rows: The rows as the server gave them; an empty page may stand in the middle of a listing.
+        has_next: Whether the server says that more follows.
+    """
+
+    rows: list[Row]
+    has_next: bool
+
+
+class SentryPaginator(HeaderLinkPaginator):
+    """Follows Sentry's ``Link`` header, which differs from the usual one.
+
+    Both relations are always there, also on the last page; only ``results`` tells whether more follows::
+
+        Link: <https://sentry.io/...?cursor=0:0:1>; rel="previous"; results="false"; cursor="0:0:1",
+              <https://sentry.io/...?cursor=0:100:0>; rel="next"; results="true"; cursor="0:100:0"
+
+    The address in it may name another host than the one we asked (a gateway, a proxy), so just the opaque
+    cursor is taken and our own parameters are sent again. A cursor that was given before means that the
+    listing would never end: an error, because stopping there would lose rows in silence.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cursors: set[str] = set()
+
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        """Take the next cursor from the answer; without a ``Link`` header the answer was all."""
+        del data
+        link = response.links.get(self.links_next_key, {})
+        cursor = link.get("cursor") or dict(parse_qsl(urlsplit(link.get("url", "")).query)).get("cursor")
+        more = link.get("results") == "true" and cursor
+        if more and cursor in self._cursors:
+            raise errors.SentryPaginationError(
+                f"Sentry gave the cursor {cursor} twice while listing {path_of(response.url)}: it would never "
+                "end. Run again; if it stays, the server (or a proxy before it) does not page correctly.",
+                path=path_of(response.url),
+            )
+        self._next_reference = cursor if more else None
+        self._cursors.add(cursor or "")
+
+    def update_request(self, request: requests.Request) -> None:
+        """Send our own parameters again, with the new cursor."""
+        if self._next_reference is not None:
+            request.params = {**request.params, "cursor": self._next_reference}
+
+
+class SentryClient:
+    """Sentry's web API below one base URL, read with one token.
+
+    Args:
+        connection: Server and token.
+        base_url: Another base URL than the connection's: that of the organization's region.
+    """
+
+    def __init__(self, connection: Connection, base_url: str | None = None) -> None:
+        self.base_url = base_url or connection.base_url
+        runtime = resolve_configuration(RuntimeConfiguration())
+        self._session = SentrySession(runtime, is_organization_token=connection.is_organization_token)
+        self._rest = RESTClient(
+            base_url=f"{self.base_url}{API_PREFIX}",
+            headers={"Accept": "application/json"},
+            auth=BearerTokenAuth(connection.token),
+            session=self._session,
+            data_selector="$",
+            config=runtime,
+        )
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests went out, retries included."""
+        return self._session.sent
+
+    def get(
+        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
+    ) -> Any:
+        """One answer, parsed.
+
+        Args:
+            path: Below ``/api/0/``, with its trailing slash.
+            params: Query parameters.
+            scope: The scope that reading it takes, for the message of a 403.
+            retry: Whether a failure that may pass is tried again.
+
+        Raises:
+            SentryRequestError: No usable answer.
+        """
+        return self.response(path, params, scope=scope, retry=retry).json()
+
+    def response(
+        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
+    ) -> requests.Response:
+        """As ``get``, with headers and status."""
+        with _naming_scope(scope):
+            return self._rest.get(path, params=dict(params or {}), retry=retry)
+
+    def pages(
+        self, path: str, params: Parameters | None = None, *, scope: str | None = None
+    ) -> Iterator[Page]:
+        """All pages of a listing, to its end.
+
+        Args:
+            path: Below ``/api/0/``, with its trailing slash.
+            params: Query parameters, the same on each page.
+            scope: The scope that reading it takes, for the message of a 403.
+
+        Raises:
+            SentryRequestError: A page could not be had.
+            SentryPaginationError: The cursors run in a circle.
+        """
+        with _naming_scope(scope):
+            for page in self._rest.paginate(
+                path, params=dict(params or {}), paginator=SentryPaginator(), hooks={"response": []}
+            ):
+                yield Page(rows=_rows(page, path), has_next=bool(page.paginator.has_next_page))
+
+    def listing(
+        self, path: str, params: Parameters | None = None, *, scope: str | None = None
+    ) -> Iterator[list[Row]]:
+        """The rows of all pages, page by page, asked for with Sentry's largest page."""
+        for page in self.pages(path, {"per_page": str(PAGE_SIZE), **(params or {})}, scope=scope):
+            yield page.rows
+
+
+@contextmanager
+def _naming_scope(scope: str | None) -> Iterator[None]:
+    """Say in a 403 which scope the request would have taken."""
+    try:
+        yield
+    except errors.SentryPermissionError as error:
+        if scope and "scope " not in str(error):
+            message = str(error).replace("lacks a scope", f"lacks the scope {scope}")
+            raise errors.SentryPermissionError(message, path=error.path, status=error.status) from None
+        raise
+
+
+def _rows(page: Sequence[Any], path: str) -> list[Row]:
+    rows = list(page)
+    if not all(isinstance(row, dict) for row in rows):
+        raise errors.SentryResponseError(
+            f"The answer to {path} is not a list of objects. Check that base_url is a Sentry server.",
+            path=path,
+        )
+    return rows

@@ -1,0 +1,192 @@
+"""Where to connect and as whom: arguments and dlt configuration first, then sentry-cli's variables.
+
+sentry-cli's variables are documented at https://docs.sentry.io/cli/configuration/.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import SentryConfigurationError
+from .settings import API_PREFIX, DEFAULT_BASE_URL, SAAS_DOMAIN, TOKEN_PAGE, TOKEN_SCOPES
+
+ORG_TOKEN_PREFIX = "sntrys_"  # noqa: S105 - the public prefix of a kind of token
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A server, a token, and what the user chose to read.
+
+    Attributes:
+        base_url: Scheme, host and path prefix, without ``/api/0`` and without a slash at the end.
+        token: The bearer token; it stays out of ``repr``.
+        organization: Slug or id, or None: the only one the token can see.
+        projects: Slugs or ids, or None: all that the token can read.
+    """
+
+    base_url: str
+    token: str = field(repr=False)
+    organization: str | None = None
+    projects: tuple[str, ...] | None = None
+
+    @property
+    def is_organization_token(self) -> bool:
+        """True for a ``sntrys_`` token, whose only scope is ``org:ci``."""
+        return self.token.startswith(ORG_TOKEN_PREFIX)
+
+
+def connect(
+    auth_token: str | None,
+    organization: str | None,
+    base_url: str | None,
+    projects: Sequence[str] | None,
+    *,
+    allow_insecure: bool,
+) -> Connection:
+    """Put the connection together from what the user gave, sentry-cli's variables and the token's own claims.
+
+    Returns:
+        The connection; nothing is sent.
+
+    Raises:
+        SentryConfigurationError: No token, a base URL that is none, or plain http to a distant host.
+    """
+    token = (auth_token or _environment("SENTRY_AUTH_TOKEN") or "").strip()
+    if not token or token.startswith("<configure"):  # dlt init leaves such a text
+        raise SentryConfigurationError(
+            "No Sentry token. Put it into .dlt/secrets.toml as [sources.sentry] auth_token, or set "
+            f"SENTRY_AUTH_TOKEN. A token with the scopes {' '.join(TOKEN_SCOPES)} is made in Sentry under "
+            f"Settings > Custom Integrations or User settings > Personal Tokens ({TOKEN_PAGE})."
+        )
+    if any(character.isspace() or not character.isprintable() for character in token):
+        raise SentryConfigurationError(
+            "The Sentry token has a blank or a control character inside. Copy it again, as one line."
+        )
+    claims = organization_token_claims(token)
+    chosen_url = base_url or _environment("SENTRY_URL") or claims.get("region_url") or claims.get("url")
+    return Connection(
+        base_url=normalize_base_url(str(chosen_url or DEFAULT_BASE_URL), allow_insecure=allow_insecure),
+        token=token,
+        organization=_text(organization) or _environment("SENTRY_ORG") or _text(claims.get("org")),
+        projects=_project_names(projects),
+    )
+
+
+def normalize_base_url(text: str, *, allow_insecure: bool = False) -> str:
+    """Bring a host name or URL into the form ``scheme://host[:port][/prefix]``.
+
+    Args:
+        text: ``sentry.io``, ``https://sentry.example.com/``, ``https://example.com/sentry/api/0/``...
+        allow_insecure: Accept plain http for hosts other than loopback.
+
+    Raises:
+        SentryConfigurationError: It is no URL, or plain http to a distant host.
+    """
+    address = text.strip()
+    if "://" not in address:
+        address = f"{'http' if _is_loopback(urlsplit('//' + address)) else 'https'}://{address}"
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not _host(parts) or parts.query or parts.fragment:
+        raise SentryConfigurationError(
+            f"base_url {_without_credentials(text)!r} is not a Sentry address. "
+            "Give a host name or a URL such as https://sentry.example.com."
+        )
+    if parts.username or parts.password:
+        raise SentryConfigurationError(
+            f"base_url {_without_credentials(text)!r} carries a user name or password. "
+            "Take it out; the token goes into auth_token."
+        )
+    if parts.scheme == "http" and not (allow_insecure or _is_loopback(parts)):
+        raise SentryConfigurationError(
+            f"base_url {text.strip()!r} would send the token unencrypted. "
+            "Use https, or set allow_insecure = true if that network is yours."
+        )
+    prefix = parts.path.rstrip("/")
+    for ending in (API_PREFIX, "/api"):
+        prefix = prefix.removesuffix(ending)
+    return f"{parts.scheme}://{parts.netloc.lower()}{prefix.rstrip('/')}"
+
+
+def region_base_url(base_url: str, region_url: object) -> str:
+    """Where an organization's data is: its region's host if that is Sentry's own, else the configured one.
+
+    Args:
+        base_url: The configured base URL.
+        region_url: ``links.regionUrl`` of the organization, as the server gave it.
+    """
+    target = urlsplit(region_url) if isinstance(region_url, str) else None
+    if (
+        urlsplit(base_url).hostname == SAAS_DOMAIN
+        and target is not None
+        and target.scheme == "https"
+        and (target.hostname or "").endswith(f".{SAAS_DOMAIN}")
+        and target.port is None
+        and not target.username
+    ):
+        return f"https://{target.hostname}"
+    return base_url
+
+
+def server_identity(base_url: str) -> str:
+    """The server that a pipeline's state belongs to; all hosts of sentry.io are one server."""
+    host = urlsplit(base_url).hostname or ""
+    return f"https://{SAAS_DOMAIN}" if host == SAAS_DOMAIN or host.endswith(f".{SAAS_DOMAIN}") else base_url
+
+
+def organization_token_claims(token: str) -> dict[str, Any]:
+    """What a ``sntrys_`` token says of itself: ``org``, ``url``, ``region_url``. Empty for other tokens.
+
+    See https://docs.sentry.io/account/auth-tokens/#organization-tokens.
+    """
+    if not token.startswith(ORG_TOKEN_PREFIX):
+        return {}
+    payload = token.removeprefix(ORG_TOKEN_PREFIX).rpartition("_")[0]
+    try:
+        claims = json.loads(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_"))
+    except (binascii.Error, ValueError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _project_names(projects: Sequence[str] | None) -> tuple[str, ...] | None:
+    if projects is None:
+        projects = (_environment("SENTRY_PROJECT") or "").replace(",", " ").split()
+    elif isinstance(projects, str):
+        projects = projects.replace(",", " ").split()
+    return tuple(dict.fromkeys(str(name).strip() for name in projects)) or None
+
+
+def _environment(name: str) -> str | None:
+    return _text(os.environ.get(name))
+
+
+def _text(value: object) -> str | None:
+    return str(value).strip() or None if value is not None else None
+
+
+def _host(parts: SplitResult) -> str | None:
+    try:
+        return parts.hostname if parts.port is None or parts.port else None
+    except ValueError:
+        return None
+
+
+def _is_loopback(parts: SplitResult) -> bool:
+    host = _host(parts) or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_credentials(text: str) -> str:
+    scheme, separator, rest = text.strip().rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

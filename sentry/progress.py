@@ -1,0 +1,144 @@
+"""What a table has read and what this run reads of it: covered intervals per project, in dlt's resource state.
+
+One function decides it all: wanted minus covered, plus the look-back. So a project that joins later, an
+earlier start date and a gap get exactly what they miss. dlt's incremental cursor keeps the outer interval and
+joins an external scheduler's (https://dlthub.com/docs/general-usage/incremental-loading).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dlt
+from dlt.extract.incremental import Incremental
+
+from .errors import SentryConfigurationError
+from .session import logger
+from .settings import HISTORY_DAYS, SWEEP_SLACK_SECONDS
+from .windows import Window, floor_seconds, sentry_time, still_missing, union
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user asked for.
+
+    Attributes:
+        start: First moment of history wanted; None: ``HISTORY_DAYS`` before the run.
+        end: Given: exactly start to end, and progress stays as it is.
+        lookback: Seconds before what is covered that are read again.
+        sweep_interval: Hours between two readings of everything; 0: every run.
+        strict: A table that cannot be read is an error.
+    """
+
+    start: datetime | None
+    end: datetime | None
+    lookback: int
+    sweep_interval: float
+    strict: bool
+
+
+class Progress:
+    """The progress of the resource that is being extracted.
+
+    Args:
+        choices: What the user asked for.
+        now: The pinned end of this run, seconds since 1970.
+        since: For tables whose rows do not age out: the first second of history, whatever ``start`` says.
+    """
+
+    def __init__(self, choices: Choices, now: int, since: int | None = None) -> None:
+        resource = dlt.current.resource()
+        self._cursor = _cursor_of(resource.incremental)
+        self._state = dlt.current.resource_state()
+        self._covered: dict[str, list[list[int]]] = self._state.setdefault("covered", {})
+        self._choices = choices
+        self._now = now
+        self._since = since
+        self._disposition = _disposition_of(resource.write_disposition)
+        self._exact = _exact_window(self._cursor)
+        if self._exact is not None and self._exact.end > now:
+            logger.warning(
+                "The end of the range asked for, %s UTC, is not reached yet: what comes after %s is not in it.",
+                sentry_time(self._exact.end),
+                sentry_time(now),
+            )
+
+    @property
+    def wanted(self) -> Window:
+        """All that the table should hold in the end, or exactly the range asked for."""
+        if self._exact is not None:
+            return self._exact
+        if self._since is not None:
+            return Window(self._since, self._now)
+        start = self._choices.start
+        first = self._now - HISTORY_DAYS * 86_400 if start is None else floor_seconds(start)
+        if first >= self._now:
+            raise SentryConfigurationError(f"start_date {sentry_time(first)} UTC lies in the future.")
+        return Window(first, self._now)
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether this run reads everything, because the last time it did so is too long ago."""
+        if self._exact is not None or self._disposition == "append":
+            return False
+        swept_at = self._state.get("swept_at")
+        due = self._choices.sweep_interval * 3600 - SWEEP_SLACK_SECONDS
+        return swept_at is None or self._now - swept_at >= due
+
+    def missing(self, project_id: str) -> list[Window]:
+        """What this run reads of a project, oldest first."""
+        if self._exact is not None or self._disposition == "replace":
+            return [self.wanted]
+        lookback = 0 if self._disposition == "append" else self._choices.lookback
+        return still_missing(self.wanted, self._windows(project_id), lookback)
+
+    def cover(self, project_ids: Iterable[str], window: Window) -> None:
+        """Note that a window was read whole."""
+        if self._exact is None:
+            for project_id in project_ids:
+                merged = union([*self._windows(project_id), window])
+                self._covered[project_id] = [[part.start, part.end] for part in merged]
+
+    def pass_unfiltered(self) -> None:
+        """Keep dlt's own filter off: it would drop the old rows that a sweep or a newcomer brings."""
+        self._cursor.advance(None)
+
+    def finish(self, *, swept: bool = False) -> None:
+        """Move the cursor to the end of this run, and note a sweep."""
+        if self._exact is None:
+            self._cursor.advance(datetime.fromtimestamp(self._now, UTC))
+            if swept:
+                self._state["swept_at"] = self._now
+
+    def _windows(self, project_id: str) -> list[Window]:
+        return [Window(start, end) for start, end in self._covered.get(project_id, [])]
+
+
+def by_window(missing: Mapping[str, Iterable[Window]]) -> dict[Window, list[str]]:
+    """Group projects by the windows they miss, newest window first, so that one request can serve many."""
+    groups: dict[Window, list[str]] = {}
+    for project_id, windows in missing.items():
+        for window in windows:
+            groups.setdefault(window, []).append(project_id)
+    return dict(sorted(groups.items(), reverse=True))
+
+
+def _exact_window(cursor: Incremental[Any]) -> Window | None:
+    """The range that the user or an external scheduler asked for; None in a normal run."""
+    if cursor.end_value is None:
+        return None
+    start: datetime | None = cursor.initial_value
+    end: datetime = cursor.end_value
+    return Window.between(start or end - timedelta(days=HISTORY_DAYS), end)
+
+
+def _cursor_of(incremental: Any) -> Incremental[Any]:
+    """The cursor itself: hints wrap it, or not, depending on where they were given."""
+    return getattr(incremental, "incremental", incremental)  # type: ignore[no-any-return]
+
+
+def _disposition_of(hint: Any) -> str:
+    return str(hint.get("disposition", "merge") if isinstance(hint, dict) else hint)

@@ -1,0 +1,239 @@
+"""What one extraction knows: the organization and where its data is, its projects, the end of its windows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import dlt
+import requests
+from dlt.common.exceptions import PipelineStateNotAvailable
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+
+from . import errors
+from .client import Row, SentryClient
+from .config import Connection, region_base_url, server_identity
+from .endpoints import ORGANIZATIONS, PROJECTS
+from .session import logger, server_time
+from .settings import CLOCK_TOLERANCE_SECONDS
+from .windows import floor_seconds
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that this run reads: id and slug."""
+
+    id: str
+    slug: str
+
+
+@dataclass(frozen=True)
+class Organization:
+    """The organization that this run reads.
+
+    Attributes:
+        id: Its id.
+        slug: Its slug, for paths.
+        detail: The server's answer about it.
+    """
+
+    id: str
+    slug: str
+    detail: Row = field(repr=False)
+
+    @property
+    def may_be_old_server(self) -> bool:
+        """True where the answer has no ``links``: a self-hosted server of 2022 or before."""
+        return not isinstance(self.detail.get("links"), dict)
+
+
+class Run:
+    """One extraction: made when its first table starts, shared by all its tables.
+
+    Args:
+        connection: Server, token, and what the user chose.
+
+    Attributes:
+        client: Reads the organization's data, at its region's host.
+        organization: The organization.
+        now: The pinned end of all windows, seconds since 1970, by the server's clock.
+
+    Raises:
+        SentryError: The organization cannot be told or read.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._home = SentryClient(connection)
+        slug = connection.organization or self._only_organization()
+        response = self._home.response(f"organizations/{slug}/", scope=ORGANIZATIONS.scope)
+        detail = response.json()
+        if not isinstance(detail, dict) or not detail.get("id") or not detail.get("slug"):
+            raise errors.SentryConfigurationError(
+                f"{connection.base_url} does not answer like a Sentry server. Check base_url."
+            )
+        self.organization = Organization(str(detail["id"]), str(detail["slug"]), detail)
+        links = detail.get("links")
+        region = region_base_url(
+            connection.base_url, links.get("regionUrl") if isinstance(links, dict) else None
+        )
+        self.client = (
+            self._home if region == self._home.base_url else SentryClient(connection, base_url=region)
+        )
+        self.now = _pinned_end(response)
+        self._lock = threading.RLock()
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests of this run so far, retries included."""
+        return self.client.requests_sent + (0 if self.client is self._home else self._home.requests_sent)
+
+    def label(self, row: Row) -> Row:
+        """The row with its organization's id and slug."""
+        return {**row, "organization_id": self.organization.id, "organization_slug": self.organization.slug}
+
+    @property
+    def projects(self) -> list[Project]:
+        """The projects that this run reads, in the order of their slugs."""
+        return sorted(
+            (Project(str(row["id"]), str(row["slug"])) for row in self.project_rows),
+            key=lambda project: project.slug,
+        )
+
+    @property
+    def all_projects(self) -> bool:
+        """Whether the user chose no projects, so that all are read."""
+        return self._connection.projects is None
+
+    @property
+    def project_rows(self) -> list[Row]:
+        """The chosen projects as the server lists them, asked for once in a run.
+
+        Raises:
+            SentryConfigurationError: A chosen project is not there.
+        """
+        with self._lock:
+            return self._project_rows
+
+    @cached_property
+    def _project_rows(self) -> list[Row]:
+        path = PROJECTS.path.format(organization=self.organization.slug)
+        found = {
+            str(row["id"]): row for page in self.client.listing(path, scope=PROJECTS.scope) for row in page
+        }
+        chosen = self._connection.projects
+        if chosen is None:
+            return list(found.values())
+        names = {name for row in found.values() for name in (str(row["id"]), str(row["slug"]))}
+        unknown = [name for name in chosen if name not in names]
+        if unknown:
+            raise errors.SentryConfigurationError(
+                f"No project {', '.join(unknown)} in {self.organization.slug}. This token sees: "
+                f"{', '.join(sorted(str(row['slug']) for row in found.values())) or 'none'}."
+            )
+        return [row for row in found.values() if {str(row["id"]), str(row["slug"])} & set(chosen)]
+
+    def organization_rows(self) -> list[Row]:
+        """The organizations that the token can see; its own one also where the list hides it.
+
+        An integration's token gets an empty list, so the answer about the organization itself stands in,
+        cut to the fields that the list would show: the long form holds secrets.
+        """
+        rows = {str(row["id"]): row for page in self._home.listing(ORGANIZATIONS.path) for row in page}
+        if self.organization.id not in rows:
+            rows[self.organization.id] = {
+                name: value for name, value in self.organization.detail.items() if name in _LISTED_FIELDS
+            }
+        return list(rows.values())
+
+    def _only_organization(self) -> str:
+        slugs = [str(row["slug"]) for page in self._home.listing(ORGANIZATIONS.path) for row in page]
+        if len(slugs) == 1:
+            return slugs[0]
+        seen = (
+            f"sees {len(slugs)} organizations: {', '.join(sorted(slugs))}"
+            if slugs
+            else "does not tell its organization (tokens of internal integrations do not)"
+        )
+        raise errors.SentryConfigurationError(
+            f"The token {seen}. Set organization in .dlt/config.toml under [sources.sentry], or SENTRY_ORG."
+        )
+
+
+_LISTED_FIELDS = frozenset(
+    {
+        "id", "slug", "name", "status", "dateCreated", "isEarlyAdopter", "require2FA", "hasAuthProvider", "links",
+        "allowMemberInvite", "allowMemberProjectCreation", "allowSuperuserAccess", "avatar", "features",
+    }
+)  # fmt: skip
+
+
+class CurrentRun:
+    """Gives all resources of a source the same ``Run`` within one load, and a new one in the next.
+
+    Args:
+        connection: Server, token, and what the user chose.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._load_id: str | None = None
+        self._run: Run | None = None
+
+    def __call__(self) -> Run:
+        """The run of the load that is being extracted.
+
+        Raises:
+            SentryStateError: The pipeline's state belongs to another organization or server.
+            SentryError: The organization cannot be told or read.
+        """
+        with self._lock:
+            load_id = _outside_a_pipeline(lambda: str(dlt.current.load_package_state()["load_id"]))
+            if self._run is None or load_id is None or load_id != self._load_id:
+                self._run = Run(self._connection)
+                _claim_state(self._run.organization, self._connection)
+                self._load_id = load_id
+            return self._run
+
+
+def _outside_a_pipeline(value: Callable[[], Any]) -> Any:
+    """A value that only a pipeline has; None where the source is iterated without one."""
+    try:
+        return value()
+    except (CurrentLoadPackageStateNotAvailable, PipelineStateNotAvailable):
+        return None
+
+
+def _claim_state(organization: Organization, connection: Connection) -> None:
+    """Tie the pipeline's state to this organization and server; cursors of another one would lose rows."""
+    state = dlt.current.source_state()
+    mine = {"organization_id": organization.id, "base_url": server_identity(connection.base_url)}
+    theirs = state.setdefault("belongs_to", mine)
+    if theirs != mine:
+        raise errors.SentryStateError(
+            f"This pipeline has loaded organization {theirs['organization_id']} of {theirs['base_url']}, and is "
+            f"now asked for {organization.slug} ({organization.id}) of {mine['base_url']}. Give that one a "
+            "pipeline_name and dataset_name of its own, or drop this pipeline's state and tables first: "
+            "dlt pipeline NAME drop --drop-all."
+        )
+
+
+def _pinned_end(response: requests.Response) -> int:
+    """The end of all windows: now by Sentry's clock, or by ours where ours is behind.
+
+    A moment that has not come yet must never count as read.
+    """
+    ours, theirs = datetime.now(UTC), server_time(response)
+    if theirs is not None and abs((ours - theirs).total_seconds()) > CLOCK_TOLERANCE_SECONDS:
+        logger.warning(
+            "This machine's clock (%s) and Sentry's (%s) differ by %.0f s; windows end at the earlier one.",
+            ours.strftime("%Y-%m-%d %H:%M:%S"),
+            theirs.strftime("%Y-%m-%d %H:%M:%S"),
+            abs((ours - theirs).total_seconds()),
+        )
+    return floor_seconds(min(ours, theirs or ours))

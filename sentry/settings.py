@@ -1,0 +1,51 @@
+"""The numbers and names this source rests on, each with its reason."""
+
+from __future__ import annotations
+
+DEFAULT_BASE_URL = "https://sentry.io"
+
+SAAS_DOMAIN = "sentry.io"
+"""``links.regionUrl`` is followed only from here to ``*.sentry.io``: no other host may get the token."""
+
+API_PREFIX = "/api/0"
+
+PAGE_SIZE = 100
+"""Sentry's largest page: more is a 400 on most listings and silently 100 on issues."""
+
+HISTORY_DAYS = 90
+"""Default depth of history: Sentry's longest retention of errors on the paid plans."""
+
+FIRST_RELEASE = 1_199_145_600
+"""2008-01-01: before any release that Sentry may know. Releases stay when the events of their time are gone."""
+
+LOOKBACK_SECONDS = 3600
+"""Read again by each run: events are indexed late by seconds to minutes, an hour is ample for servers."""
+
+SWEEP_INTERVAL_HOURS = 24
+"""Resolving or assigning an issue moves no cursor, so all issues are read again once a day."""
+
+SWEEP_SLACK_SECONDS = 300
+"""A daily schedule that starts a few seconds early still sweeps daily, not every other day."""
+
+PROJECTS_PER_REQUEST = 50
+"""Keeps the query string of a request that names projects below 2 KB; servers and proxies stop at 4 to 8."""
+
+MAX_PASSES = 5
+"""How often a listing that changes under the reader is read again before that becomes an error."""
+
+SEAM_SHARE = 5
+"""A scan narrows its window while the last second of a page holds at most a fifth of the page's rows."""
+
+PAGES_PER_CHECK = 9
+"""Nine full pages hold 90 events, which one simple page of 100 can check."""
+
+CLOCK_TOLERANCE_SECONDS = 300
+"""A clock further from Sentry's than this gets a warning."""
+
+MAX_RATE_LIMIT_WAIT = 120.0
+"""Sentry's windows last up to 60 s; a reset further away is not believed."""
+
+TOKEN_SCOPES = ("org:read", "project:read", "event:read", "member:read", "team:read")
+"""What a token needs for the default tables, in the order shown to users."""
+
+TOKEN_PAGE = "https://docs.sentry.io/account/auth-tokens/"  # noqa: S105 - an address, not a token

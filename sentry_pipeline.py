@@ -1,0 +1,289 @@
+"""Loads Sentry into a destination of dlt, incrementally: python sentry_pipeline.py --help."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any, NoReturn
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import DestinationException, UnknownDestinationModule
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.pipeline import LoadInfo
+from dlt.common.runtime.collector import LogCollector
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from sentry import TABLES, SentryError, errors, sentry_source
+from sentry.access import Report, check_access
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+WRONG_ACCESS = (
+    errors.SentryConfigurationError,
+    errors.SentryStateError,
+    errors.SentryAuthenticationError,
+    errors.SentryPermissionError,
+    errors.SentryNotFoundError,
+    errors.SentryConnectionError,
+    errors.SentryResponseError,
+    errors.SentryRedirectError,
+    ConfigurationException,
+    UnknownDestinationModule,
+    MissingDependencyException,
+)
+
+WRITER_SETTINGS = {"data_writer.buffer_max_items": 200, "data_writer.file_max_items": 1000}
+"""Event bodies are large: small buffers and files bound the memory of a load."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and leave with status 2."""
+        self.exit(WRONG_USE, f"{self.prog}: {message} (--help lists the options)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name; None: those of the process.
+
+    Returns:
+        0 done, also with skipped tables; 1 a failed load; 2 wrong usage or no access.
+    """
+    options = _options(arguments)
+    logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
+    try:
+        return _perform(options)
+    except KeyboardInterrupt:
+        print("Interrupted. What was loaded is whole; the next run goes on from there.", file=sys.stderr)
+        return FAILED
+    except (
+        SentryError,
+        ConfigurationException,
+        PipelineStepFailed,
+        DestinationException,
+        MissingDependencyException,
+    ) as error:
+        cause = _cause(error)
+        if options.debug:
+            traceback.print_exc()
+        message = str(cause) if options.verbose else _one_line(cause)
+        print(f"sentry_pipeline.py: {message}", file=sys.stderr)
+        return WRONG_USE if isinstance(cause, WRONG_ACCESS) else FAILED
+
+
+def _perform(options: argparse.Namespace) -> int:
+    if options.list:
+        _print_columns((table.name, table.row, table.loading) for table in TABLES.values())
+        return DONE
+    if options.command == "check":
+        return _check(check_access(**_settings(options, "organization", "base_url", "projects")))
+    if options.demo:
+        return _demo(options)
+    pipeline = dlt.pipeline(
+        "sentry", destination="duckdb", dataset_name="sentry_data", progress=_progress(options)
+    )
+    load(pipeline, options, _settings(options, *SOURCE_SETTINGS))
+    return DONE
+
+
+def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Finish what an earlier run left, load the chosen tables, print the summary.
+
+    Args:
+        pipeline: Where to.
+        options: Which tables, and how they are written.
+        settings: Arguments of ``sentry_source``; what is missing comes from dlt's configuration.
+
+    Raises:
+        PipelineStepFailed: Something went wrong; its cause says what.
+    """
+    started = time.monotonic()
+    for name, value in WRITER_SETTINGS.items():
+        if dlt.config.get(name) is None:
+            dlt.config[name] = value
+    target = {
+        name: value
+        for name, value in (("destination", options.destination), ("dataset_name", options.dataset_name))
+        if value is not None
+    }
+    source = sentry_source(**settings).with_resources(*(options.resources or TABLES))
+    if pipeline.has_pending_data:
+        print("Finishing what an earlier run left behind.", file=sys.stderr)
+        pipeline.run(**target)
+    choices = {
+        "write_disposition": options.write_disposition,
+        "refresh": "drop_resources" if options.full_refresh else None,
+        "loader_file_format": _file_format(pipeline, options.destination),
+    }
+    info = pipeline.run(source, **target, **choices)
+    _print_summary(pipeline, info, source.selected_resources, time.monotonic() - started)
+
+
+SOURCE_SETTINGS = ("organization", "base_url", "projects", "start_date", "end_date")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(
+        prog="sentry_pipeline.py",
+        description="Load Sentry into a destination of dlt: the first run brings history, later ones what is new.",
+        epilog="What is not said here comes from .dlt/config.toml, .dlt/secrets.toml, the environment, and "
+        "sentry-cli's variables (SENTRY_AUTH_TOKEN, SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL).",
+    )
+    add = parser.add_argument
+    add(
+        "command",
+        nargs="?",
+        choices=("load", "check"),
+        default="load",
+        metavar="check",
+        help="print who the token is, its scopes and which tables it can read; load nothing",
+    )
+    add("--resources", nargs="+", metavar="TABLE", help="the tables to load, or 'all'")
+    add("--list", action="store_true", help="print the tables, one line each; needs no token")
+    add("--projects", nargs="+", metavar="PROJECT", help="slugs or ids; else all that the token can read")
+    add("--organization", metavar="SLUG", help="slug or id; else the only one that the token can see")
+    add("--base-url", metavar="URL", help="the server; https://sentry.io if not given")
+    add(
+        "--start-date",
+        metavar="MOMENT",
+        help="history from there on, added where it is missing; else 90 days",
+    )
+    add("--end-date", metavar="MOMENT", help="load exactly up to there, and leave progress as it is")
+    add("--destination", metavar="NAME", help="a destination of dlt, such as postgres, bigquery, snowflake")
+    add("--dataset-name", metavar="NAME", help="the dataset (schema) to load into; sentry_data if not given")
+    add(
+        "--write-disposition",
+        choices=("merge", "append", "replace"),
+        help="merge on keys (default); append what is new, without look-back; or replace the tables",
+    )
+    add(
+        "--full-refresh",
+        action="store_true",
+        help="drop the chosen tables and their progress, then load all that Sentry still has",
+    )
+    add(
+        "--progress",
+        choices=("tqdm", "log", "enlighten", "alive_progress", "none"),
+        help="how progress is shown; else a bar on a terminal and log lines elsewhere",
+    )
+    add("-v", "--verbose", action="store_true", help="log each request, and print errors in full")
+    add("--debug", action="store_true", help="print tracebacks")
+    add("--demo", action="store_true", help="load two weeks of a stand-in Sentry that runs on this machine")
+    options = parser.parse_args(arguments)
+    _check_tables(parser, options)
+    return options  # fmt: skip
+
+
+def _check_tables(parser: Parser, options: argparse.Namespace) -> None:
+    if options.resources == ["all"]:
+        options.resources = list(TABLES)
+    for name in options.resources or ():
+        if name not in TABLES:
+            near = difflib.get_close_matches(name, TABLES, n=1)
+            parser.error(
+                f"no table {name!r}" + (f", did you mean {near[0]!r}?" if near else "; --list names them")
+            )
+
+
+def _settings(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Only what the user said: a given None would hide dlt's configuration."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _progress(options: argparse.Namespace) -> Any:
+    chosen = options.progress or ("tqdm" if sys.stderr.isatty() else "log")
+    if chosen == "log":
+        return LogCollector(log_period=10, logger=sys.stdout, dump_system_stats=False)
+    return None if chosen == "none" else chosen
+
+
+def _file_format(pipeline: dlt.Pipeline, destination: str | None) -> Any:
+    """Parquet where the destination takes it: with event bodies it is many times faster than inserts."""
+    target = Destination.from_reference(destination) if destination else pipeline.destination
+    supported = target.capabilities().supported_loader_file_formats if target else None
+    return "parquet" if "parquet" in (supported or ()) else None
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from sandbox.demo import Demo  # noqa: PLC0415 - only the demo needs it, users copy this file without it
+    except ImportError as missing:
+        raise errors.SentryConfigurationError(
+            f"The demo needs the folder sandbox of the repository and its requirements-dev.txt: {missing}."
+        ) from None
+    with ExitStack() as stack:
+        demo = stack.enter_context(Demo())
+        load(demo.pipeline(_progress(options)), options, demo.settings)
+        return DONE if demo.report() else FAILED
+
+
+def _check(report: Report) -> int:
+    print(f"Server        {report.base_url}")
+    print(f"Token of      {report.identity.name}")
+    print(f"Scopes        {' '.join(report.identity.scopes) or 'the server does not tell'}")
+    print(f"Organization  {report.organization}")
+    print(f"Projects      {len(report.projects)}: {', '.join(report.projects) or 'none'}")
+    print()
+    _print_columns((access.table, access.scope, access.problem or "can be read") for access in report.tables)
+    return DONE
+
+
+def _print_summary(pipeline: dlt.Pipeline, info: LoadInfo, tables: Iterable[str], seconds: float) -> None:
+    trace = pipeline.last_trace
+    normalized, extracted = (trace.last_normalize_info, trace.last_extract_info) if trace else (None, None)
+    counts = normalized.row_counts if normalized else {}
+    metrics = [
+        resource.custom_metrics
+        for steps in (extracted.metrics.values() if extracted else ())
+        for step in steps
+        for resource in step["resource_metrics"].values()
+    ]
+    chosen = set(tables)
+    print()
+    _print_columns(
+        (name, f"{count:>9,} rows")
+        for name, count in sorted(counts.items())
+        if name.partition("__")[0] in chosen
+    )
+    for reasons in (metric.get("skipped", {}) for metric in metrics):
+        for project, reason in reasons.items():
+            print(f"skipped{' project ' + project if project else ''}: {reason}")
+    requests = max((metric.get("requests_of_run", 0) for metric in metrics), default=0)
+    place = f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
+    print(f"{requests:,} requests, {seconds:.1f} s, into {place}")
+
+
+def _print_columns(rows: Iterable[Sequence[str]]) -> None:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What lies at the bottom of dlt's step failures; ours says more than the step's."""
+    chain = [error]
+    while (below := chain[-1].__cause__ or chain[-1].__context__) is not None and below not in chain:
+        chain.append(below)
+    ours = [link for link in chain if isinstance(link, SentryError | ConfigurationException)]
+    return ours[0] if ours else error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""What all tests share: a clean place to run in, the stand-in server, a warehouse to load into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Sandbox, Switches, World
+from tests.warehouse import Warehouse
+
+ROOT = Path(__file__).parent.parent
+
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+
+SMALL: dict[str, Any] = {"seed": 1, "projects": 2, "issues": 12, "events": 60, "days": 14, "now": NOW}
+"""A world that is read in a moment, with a clock that stands still until a test moves it."""
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings or the pipelines of this machine, or waits between two tries."""
+    for name in ("SENTRY_AUTH_TOKEN", "SENTRY_ORG", "SENTRY_PROJECT", "SENTRY_URL", "SENTRY_DSN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "20")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Sandbox]]:
+    """Starts stand-in servers: ``serve(world=..., switches=..., **world arguments)``."""
+    with ExitStack() as stack:
+
+        def start(world: World | None = None, switches: Switches | None = None, **size: Any) -> Sandbox:
+            chosen = world or World.build(**{**SMALL, **size})
+            return stack.enter_context(Sandbox(world=chosen, switches=switches or Switches()))
+
+        yield start
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty DuckDB file and a pipeline that loads into it."""
+    return Warehouse(tmp_path)

@@ -1,0 +1,166 @@
+"""Issues: which ones are read, and with which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from sandbox import Sandbox, Switches
+from tests.conftest import NOW
+from tests.warehouse import Warehouse
+
+
+def test_resolved_and_archived_issues_arrive_too(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
+    server = serve()
+    server.world.resolve(server.world.issues[0])
+    server.world.archive(server.world.issues[1])
+    warehouse.load(server, "issues")
+    assert {"resolved", "ignored", "unresolved"} <= set(warehouse.column("SELECT status FROM issues"))
+    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+
+
+def test_numbers_are_those_of_the_lifetime_not_of_the_window(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    warehouse.load(server, "issues")
+    issue = server.world.issues[0]
+    server.world.advance(seconds=7200)
+    server.world.add_event(project=issue.project, issue=issue)
+    server.world.advance(seconds=60)
+    warehouse.load(server, "issues")
+    truth = next(row for row in server.world.truth()["issues"] if row["id"] == issue.id)
+    assert warehouse.issues()[issue.id][1] == truth["count"] > 1
+    assert warehouse.column("SELECT typeof(count) FROM issues LIMIT 1") == ["BIGINT"]
+
+
+def test_numbers_come_from_the_detail_where_the_list_has_no_lifetime(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=Switches(no_lifetime=True))
+    warehouse.load(server, "issues", start_date=(NOW - timedelta(days=2)).isoformat())
+    truth = {row["id"]: row["count"] for row in server.world.truth()["issues"]}
+    assert warehouse.issues()
+    assert all(truth[key] == row[1] for key, row in warehouse.issues().items())
+
+
+def test_projects_that_the_user_is_no_member_of_are_read(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    token = server.add_token(
+        kind="user",
+        scopes=["org:read", "project:read", "event:read"],
+        member_of=[server.world.projects[0].id],
+    )
+    warehouse.load(server, "issues", "events", "releases", auth_token=token)
+    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    warehouse.assert_events_equal_truth(server)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_issue_bumped_between_two_pages_is_not_lost(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, old: bool
+) -> None:
+    server = serve(issues=250, events=300, switches=Switches(old_server=old))
+    world = server.world
+    pages = []
+
+    def bump(request: object) -> None:
+        if getattr(request, "path", "").endswith("/issues/"):
+            pages.append(request)
+            if len(pages) in (2, 3):
+                for issue in sorted(world.issues, key=lambda issue: issue.last_seen)[:20]:
+                    world.add_event(project=issue.project, issue=issue, at=world.now - timedelta(hours=1))
+
+    server.on_request(bump)
+    warehouse.load(server, "issues")
+    assert len(pages) >= 3
+    assert set(warehouse.issues()) == {row["id"] for row in world.truth()["issues"]}
+
+
+def test_many_issues_of_one_second_arrive_once(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
+    server = serve(issues=1, events=1)
+    for _ in range(250):
+        server.world.add_issue(project=server.world.projects[0], at=NOW - timedelta(hours=3))
+    warehouse.load(server, "issues")
+    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert len(warehouse.issues()) == 251
+
+
+def test_an_issue_resolved_without_an_event_is_seen_by_the_next_sweep(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    warehouse.load(server, "issues")
+    issue = min(server.world.issues, key=lambda issue: issue.last_seen)
+    server.world.resolve(issue)
+
+    server.world.advance(seconds=7200)
+    warehouse.load(server, "issues")
+    assert warehouse.issues()[issue.id][5] == "unresolved"
+
+    server.world.advance(seconds=86_400 - 7200)
+    warehouse.load(server, "issues")
+    assert warehouse.issues()[issue.id][5] == "resolved"
+
+
+def test_sweep_interval_zero_reads_all_issues_in_every_run(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    warehouse.load(server, "issues")
+    issue = min(server.world.issues, key=lambda issue: issue.last_seen)
+    server.world.resolve(issue)
+    warehouse.load(server, "issues", sweep_interval=0)
+    assert warehouse.issues()[issue.id][5] == "resolved"
+
+
+def test_feedback_is_no_issue_of_this_table(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
+    server = serve()
+    feedback = server.world.add_feedback(project=server.world.projects[0], message="The page is blank")
+    warehouse.load(server, "issues")
+    assert feedback.id not in warehouse.issues()
+
+
+def test_an_issue_tells_its_project_and_its_assignee(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    issue, team = server.world.issues[0], server.world.teams[0]
+    server.world.assign(issue, team)
+    warehouse.load(server, "issues")
+    (row,) = warehouse.rows(f"SELECT * FROM issues WHERE id = '{issue.id}'")
+    assert (row["project_id"], row["project_slug"]) == (issue.project.id, issue.project.slug)
+    assert (row["assigned_to_type"], row["assigned_to_id"]) == ("team", team.id)
+    assert (row["organization_id"], row["organization_slug"]) == (server.world.organization.id, "acme")
+    assert (row["is_deleted"], row["deleted_at"], row["merged_into"]) == (False, None, None)
+
+
+def test_the_public_link_and_what_depends_on_the_request_are_not_loaded(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    warehouse.load(server, "issues")
+    columns = set(
+        warehouse.column("SELECT column_name FROM information_schema.columns WHERE table_name = 'issues'")
+    )
+    assert not columns & {"share_id", "stats", "lifetime", "filtered"}
+
+
+def test_a_project_without_access_is_skipped_and_counted(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+    closed, open_one = server.world.projects
+    server.fail_next(
+        3, status=403, body=b'{"detail":"no"}', content_type="application/json", path_contains="issues"
+    )
+    warehouse.load(server, "issues")
+    assert "issues" in warehouse.tables()
+    assert warehouse.column("SELECT count(*) FROM issues") == [0]
+    warehouse.load(server, "issues")
+    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert closed.id != open_one.id
