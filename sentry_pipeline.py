@@ -225,8 +225,9 @@ def _demo(options: argparse.Namespace) -> int:
         ) from None
     with ExitStack() as stack:
         demo = stack.enter_context(Demo())
-        load(demo.pipeline(_progress(options)), options, demo.settings)
-        return DONE if demo.report() else FAILED
+        pipeline = demo.pipeline(_progress(options))
+        load(pipeline, options, demo.settings)
+        return DONE if demo.report(pipeline) else FAILED
 
 
 def _check(report: Report) -> int:

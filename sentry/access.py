@@ -106,7 +106,7 @@ def check_access(
 
 def _identity(connection: Connection) -> Identity:
     """The index of the API tells who asks; it answers without a token too, and then names nobody."""
-    index: Any = SentryClient(connection).get("")
+    index: Any = SentryClient(connection).get("/")
     index = index if isinstance(index, dict) else {}
     user, auth = index.get("user") or {}, index.get("auth") or {}
     return Identity(

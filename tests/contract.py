@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
+from sandbox import RecordedRequest
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SHOWN_PROBLEMS = 20
 
@@ -122,6 +124,17 @@ class Contract:
         """The published operation of a path; literal parts win over variables."""
         found = [one for one in self._operations if one.serves(method, path)]
         return max(found, key=lambda one: one.literal_parts, default=None)
+
+    def templates_ending(self, path: str) -> list[str]:
+        """The published paths with this end."""
+        return [one.template for one in self._operations if one.template.endswith(path)]
+
+    def check(self, recorded: RecordedRequest) -> list[str]:
+        """What is wrong with a request a stand-in recorded, and with its answer if the body was kept."""
+        problems = self.check_request(recorded.method, recorded.path, recorded.params)
+        if recorded.status == 200 and recorded.body is not None:
+            problems += self.check_answer(recorded.method, recorded.path, json.loads(recorded.body))
+        return problems
 
     def check_request(self, method: str, path: str, params: Sequence[tuple[str, str]]) -> list[str]:
         """What is wrong with a request: an unknown path, unknown or ill-typed parameters."""

@@ -15,6 +15,7 @@ from sandbox import Sandbox, Switches
 from sentry import errors
 from sentry.client import SentryClient
 from sentry.config import connect
+from tests.warehouse import truth_of
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -147,7 +148,7 @@ def test_what_may_pass_is_tried_again(serve: Callable[..., Sandbox], failure: di
     server = serve()
     server.fail_next(2, path_contains="teams", **failure)  # type: ignore[arg-type]
     teams = [row["slug"] for page in reader(server).listing("organizations/acme/teams/") for row in page]
-    assert sorted(teams) == sorted(row["slug"] for row in server.world.truth()["teams"])
+    assert sorted(teams) == sorted(row["slug"] for row in truth_of(server)["teams"])
     assert len([request for request in server.requests if "teams" in request.path]) == 3
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import Sandbox, Switches
 from tests.conftest import NOW
-from tests.warehouse import Warehouse
+from tests.warehouse import Warehouse, truth_of
 
 
 def test_resolved_and_archived_issues_arrive_too(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
@@ -18,7 +18,7 @@ def test_resolved_and_archived_issues_arrive_too(serve: Callable[..., Sandbox], 
     server.world.archive(server.world.issues[1])
     warehouse.load(server, "issues")
     assert {"resolved", "ignored", "unresolved"} <= set(warehouse.column("SELECT status FROM issues"))
-    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
 
 
 def test_numbers_are_those_of_the_lifetime_not_of_the_window(
@@ -31,7 +31,7 @@ def test_numbers_are_those_of_the_lifetime_not_of_the_window(
     server.world.add_event(project=issue.project, issue=issue)
     server.world.advance(seconds=60)
     warehouse.load(server, "issues")
-    truth = next(row for row in server.world.truth()["issues"] if row["id"] == issue.id)
+    truth = next(row for row in truth_of(server)["issues"] if row["id"] == issue.id)
     assert warehouse.issues()[issue.id][1] == truth["count"] > 1
     assert warehouse.column("SELECT typeof(count) FROM issues LIMIT 1") == ["BIGINT"]
 
@@ -41,7 +41,7 @@ def test_numbers_come_from_the_detail_where_the_list_has_no_lifetime(
 ) -> None:
     server = serve(switches=Switches(no_lifetime=True))
     warehouse.load(server, "issues", start_date=(NOW - timedelta(days=2)).isoformat())
-    truth = {row["id"]: row["count"] for row in server.world.truth()["issues"]}
+    truth = {row["id"]: row["count"] for row in truth_of(server)["issues"]}
     assert warehouse.issues()
     assert all(truth[key] == row[1] for key, row in warehouse.issues().items())
 
@@ -56,7 +56,7 @@ def test_projects_that_the_user_is_no_member_of_are_read(
         member_of=[server.world.projects[0].id],
     )
     warehouse.load(server, "issues", "events", "releases", auth_token=token)
-    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
     warehouse.assert_events_equal_truth(server)
 
 
@@ -78,7 +78,7 @@ def test_an_issue_bumped_between_two_pages_is_not_lost(
     server.on_request(bump)
     warehouse.load(server, "issues")
     assert len(pages) >= 3
-    assert set(warehouse.issues()) == {row["id"] for row in world.truth()["issues"]}
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
 
 
 def test_many_issues_of_one_second_arrive_once(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
@@ -86,7 +86,7 @@ def test_many_issues_of_one_second_arrive_once(serve: Callable[..., Sandbox], wa
     for _ in range(250):
         server.world.add_issue(project=server.world.projects[0], at=NOW - timedelta(hours=3))
     warehouse.load(server, "issues")
-    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
     assert len(warehouse.issues()) == 251
 
 
@@ -162,5 +162,5 @@ def test_a_project_without_access_is_skipped_and_counted(
     assert "issues" in warehouse.tables()
     assert warehouse.column("SELECT count(*) FROM issues") == [0]
     warehouse.load(server, "issues")
-    assert set(warehouse.issues()) == {row["id"] for row in server.world.truth()["issues"]}
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
     assert closed.id != open_one.id

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import Sandbox, Switches
 from tests.conftest import NOW
-from tests.warehouse import Warehouse
+from tests.warehouse import Warehouse, truth_of
 
 NEWEST = Switches(empty_pages=True, missing_bodies=0.02, simple_dates=False)
 LARGE = {"projects": 3, "issues": 120, "events": 6000, "days": 14, "now": NOW}
@@ -79,7 +79,7 @@ def test_a_table_loads_alone(serve: Callable[..., Sandbox], warehouse: Warehouse
     server = serve()
     warehouse.load(server, table)
     assert warehouse.tables() == {table} | ({"events__tags"} if table == "events" else set())
-    assert warehouse.column(f"SELECT count(*) FROM {table}") == [len(server.world.truth()[table])]
+    assert warehouse.column(f"SELECT count(*) FROM {table}") == [len(truth_of(server)[table])]
 
 
 def test_an_organization_without_anything_gives_empty_tables(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dlt
 from dlt.common.pipeline import LoadInfo
@@ -73,7 +73,7 @@ class Warehouse:
 
     def assert_equals_truth(self, server: Sandbox) -> None:
         """Every row the server has is here, once, with its numbers; nothing else is here."""
-        truth = server.world.truth()
+        truth = truth_of(server)
         for table in LISTINGS:
             assert sorted(self.column(f"SELECT id FROM {table}")) == _sorted(truth[table], "id"), table
         assert sorted(self.column("SELECT version FROM releases")) == _sorted(truth["releases"], "version")
@@ -82,7 +82,7 @@ class Warehouse:
 
     def assert_events_equal_truth(self, server: Sandbox) -> None:
         """Every event is here, once, with its issue, its time and all its tags."""
-        truth = server.world.truth()["events"]
+        truth = truth_of(server)["events"]
         arrived = self.rows(
             "SELECT project_id, event_id, issue_id, date_created, release, environment, level FROM events"
         )
@@ -112,6 +112,11 @@ def assert_same(arrived: dict[Any, Any], truth: dict[Any, Any]) -> None:
     keys = sorted(key for key in arrived.keys() | truth.keys() if arrived.get(key) != truth.get(key))
     shown = "\n".join(f"{key}: arrived {arrived.get(key)}, truth {truth.get(key)}" for key in keys[:5])
     assert not keys, f"{len(keys)} of {len(truth)} differ:\n{shown}"
+
+
+def truth_of(server: Sandbox) -> dict[str, list[dict[str, Any]]]:
+    """What a full reading of the server would see now, by table."""
+    return cast("dict[str, list[dict[str, Any]]]", server.world.truth())
 
 
 def moment(value: Any) -> datetime | None:

@@ -1,0 +1,386 @@
+"""The command line: what a person types, sees and gets back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import dlt
+import duckdb
+import pytest
+
+import sentry_pipeline
+from sandbox import Sandbox, Switches
+from sentry import TABLES
+from tests.conftest import ROOT
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Runs the script as a process of its own in an empty folder: ``script(server, "--list")``."""
+    for name in ("sentry", "sandbox", "sentry_pipeline.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    def run(server: Sandbox | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        access = (
+            {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
+            if server
+            else {}
+        )
+        return subprocess.run(
+            [sys.executable, "sentry_pipeline.py", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **access, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def rows(folder: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(folder / "sentry.duckdb"), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_two_plain_runs_load_everything_and_then_what_is_new(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    first = script(server)
+    assert (first.returncode, first.stderr) == (0, "") or "clock" in first.stderr
+    assert re.search(r"^events +60 rows$", first.stdout, re.MULTILINE)
+    assert re.search(
+        r"^[\d,]+ requests, [\d.]+ s, into duckdb sentry_data, .*sentry\.duckdb$", first.stdout, re.MULTILINE
+    )
+    server.world.advance(seconds=7200)
+    issue = server.world.issues[0]
+    server.world.add_event(project=issue.project, issue=issue)
+    server.world.advance(seconds=5)
+    second = script(server)
+    assert second.returncode == 0
+    assert re.search(r"^events +1 rows$", second.stdout, re.MULTILINE)
+    assert rows(tmp_path, "SELECT count(*), count(DISTINCT event_id) FROM sentry_data.events") == [(61, 61)]
+
+
+def test_list_names_all_tables_without_a_token(script: Script) -> None:
+    listed = script(None, "--list")
+    assert listed.returncode == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(TABLES)
+
+
+def test_every_option_has_one_line_of_help(script: Script) -> None:
+    text = script(None, "--help").stdout
+    for option in (
+        "--resources", "--list", "--projects", "--organization", "--base-url", "--start-date", "--end-date",
+        "--destination", "--dataset-name", "--write-disposition", "--full-refresh", "--progress", "--verbose",
+        "--debug", "--demo", "check",
+    ):  # fmt: skip
+        assert option in text
+
+
+def test_chosen_tables_and_projects_only(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    project = server.world.projects[0]
+    done = script(
+        server, "--resources", "issues", "projects", "--projects", project.slug, "--dataset-name", "other"
+    )
+    assert done.returncode == 0, done.stderr
+    tables = rows(tmp_path, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'other'")
+    assert {str(name) for (name,) in tables if not str(name).startswith("_dlt")} == {"issues", "projects"}
+    assert rows(tmp_path, "SELECT DISTINCT project_id FROM other.issues") == [(project.id,)]
+
+
+def test_full_refresh_reads_all_again(script: Script, serve: Callable[..., Sandbox], tmp_path: Path) -> None:
+    server = serve()
+    script(server, "--resources", "events")
+    server.world.advance(seconds=7200)
+    server.clear_requests()
+    assert script(server, "--resources", "events", "--full-refresh").returncode == 0
+    starts = {dict(request.params).get("start") for request in server.requests if "/events/" in request.path}
+    assert "2026-05-03T14:00:00" in starts
+    assert rows(tmp_path, "SELECT count(*) FROM sentry_data.events") == [(60,)]
+
+
+def test_a_range_with_an_end_leaves_progress_alone(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    done = script(server, "--resources", "events", "--start-date", "2026-07-25", "--end-date", "2026-07-28")
+    assert done.returncode == 0, done.stderr
+    inside = rows(
+        tmp_path,
+        "SELECT min(date_created) >= '2026-07-25 00:00:00+00', max(date_created) < '2026-07-28 00:00:00+00' FROM sentry_data.events",
+    )
+    assert inside == [(True, True)]
+    assert script(server, "--resources", "events").returncode == 0
+    assert rows(tmp_path, "SELECT count(*) FROM sentry_data.events") == [(60,)]
+
+
+def test_an_external_schedulers_interval_is_the_range(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    interval = {
+        "DLT_ALLOW_EXTERNAL_SCHEDULERS": "true",
+        "DLT_INTERVAL_START": "2026-07-25T00:00:00Z",
+        "DLT_INTERVAL_END": "2026-07-28T00:00:00Z",
+    }
+    assert script(server, "--resources", "events", "issues", **interval).returncode == 0
+    asked = {
+        (dict(request.params)["start"], dict(request.params)["end"])
+        for request in server.requests
+        if request.path.endswith("/issues/")
+    }
+    assert asked == {("2026-07-25T00:00:00", "2026-07-28T00:00:00")}
+    (span,) = rows(
+        tmp_path,
+        "SELECT min(date_created) >= '2026-07-25 00:00:00+00', max(date_created) < '2026-07-28 00:00:00+00' FROM sentry_data.events",
+    )
+    assert span == (True, True)
+    assert script(server, "--resources", "events").returncode == 0
+    assert rows(tmp_path, "SELECT count(*) FROM sentry_data.events") == [(60,)]
+
+
+def test_check_tells_who_the_token_is_and_what_it_can_read(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    weak = server.add_token(scopes=["org:read", "event:read"])
+    told = script(server, "check", SENTRY_AUTH_TOKEN=weak)
+    assert told.returncode == 0, told.stderr
+    assert "Scopes        event:read org:read" in told.stdout
+    assert "Organization  acme" in told.stdout
+    assert re.search(r"^issues +event:read +can be read$", told.stdout, re.MULTILINE)
+    assert re.search(r"^members +member:read +.*lacks the scope member:read", told.stdout, re.MULTILINE)
+    assert weak not in told.stdout + told.stderr
+    assert not (tmp_path / "sentry.duckdb").exists()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_check_with_a_full_token_finds_every_table_readable(
+    script: Script, serve: Callable[..., Sandbox], old: bool
+) -> None:
+    told = script(serve(switches=Switches(old_server=old)), "check")
+    assert told.stdout.count("can be read") == len(TABLES), told.stdout
+
+
+def test_a_table_that_the_token_cannot_read_is_skipped_with_a_warning(
+    script: Script, serve: Callable[..., Sandbox]
+) -> None:
+    server = serve()
+    weak = server.add_token(scopes=["org:read", "event:read", "project:read"])
+    done = script(server, "--resources", "members", "teams", SENTRY_AUTH_TOKEN=weak)
+    assert done.returncode == 0
+    assert "Skipped members: Sentry answered 403 on organizations/acme/members/" in done.stderr
+    assert re.search(r"^skipped.*lacks the scope member:read", done.stdout, re.MULTILINE)
+    strict = script(server, "--resources", "members", SENTRY_AUTH_TOKEN=weak, SOURCES__SENTRY__STRICT="true")
+    assert strict.returncode == 2
+    assert "lacks the scope member:read" in strict.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resources", "isues"], "no table 'isues', did you mean 'issues'?"),
+        (["--write-disposition", "upsert"], "invalid choice: 'upsert'"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--start-date", "yesterday"], "start_date 'yesterday' is not a moment"),
+        (["--start-date", "2026-07-02", "--end-date", "2026-07-01"], "is not after start_date"),
+        (["--start-date", "2027-07-02"], "lies in the future"),
+        (["--base-url", "http://sentry.example.com"], "would send the token unencrypted"),
+        (["--projects", "no-such"], "No project no-such in acme. This token sees: backend, frontend."),
+        (["--organization", "no-such"], "Sentry answered 404 on organizations/no-such/"),
+        (["--destination", "no-such"], "no-such"),
+        (["--progress", "loud"], "invalid choice: 'loud'"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line_and_status_2(
+    script: Script, serve: Callable[..., Sandbox], arguments: list[str], message: str
+) -> None:
+    done = script(serve(), *arguments)
+    lines = [line for line in done.stderr.splitlines() if "clock" not in line]
+    assert done.returncode == 2, done.stderr
+    assert message in lines[-1]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_token_wrong_token_and_no_server_are_one_line_and_status_2(
+    script: Script, serve: Callable[..., Sandbox]
+) -> None:
+    server = serve()
+    for done, message in (
+        (script(None), "No Sentry token."),
+        (
+            script(server, SENTRY_AUTH_TOKEN="sntryu_" + "f" * 64),
+            "Sentry answered 401 on organizations/acme/: Invalid token.",
+        ),
+        (script(server, "--base-url", "http://127.0.0.1:9"), "127.0.0.1:9 cannot be reached"),
+    ):
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_server_in_trouble_is_a_failed_load_with_status_1(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    assert script(server, "--resources", "teams", "events").returncode == 0
+    before = rows(tmp_path, "SELECT event_id FROM sentry_data.events ORDER BY 1")
+    server.world.add_events(3, at=server.world.now)
+    server.world.advance(seconds=60)
+    server.fail_next(5, status=503, path_contains="/events/")
+    done = script(server, "--resources", "teams", "events")
+    assert done.returncode == 1
+    assert "Sentry answered 503 on projects/acme/backend/events/" in done.stderr
+    assert rows(tmp_path, "SELECT event_id FROM sentry_data.events ORDER BY 1") == before
+    assert script(server, "--resources", "teams", "events").returncode == 0
+    assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == len(before) + 3
+
+
+def test_verbose_logs_each_request_and_never_the_token(script: Script, serve: Callable[..., Sandbox]) -> None:
+    server = serve()
+    done = script(server, "--resources", "issues", "-v")
+    assert done.returncode == 0
+    assert "GET organizations/acme/issues/ ?project=-1&query=&sort=new" in done.stderr
+    assert "next page: false, rate limit: {'limit'" in done.stderr
+    assert server.token not in done.stdout + done.stderr
+
+
+def test_debug_prints_the_traceback(script: Script) -> None:
+    done = script(None, "--debug")
+    assert done.returncode == 2
+    assert "Traceback (most recent call last)" in done.stderr
+
+
+def test_a_package_left_by_a_killed_run_is_loaded_before_the_new_one(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    left_over = (
+        "import sentry_pipeline as s, dlt\n"
+        "p = dlt.pipeline('sentry', destination='duckdb', dataset_name='sentry_data')\n"
+        "p.extract(s.sentry_source().with_resources('events'))\n"
+    )
+    access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
+    subprocess.run(
+        [sys.executable, "-c", left_over], cwd=tmp_path, env={**os.environ, **access}, check=True, timeout=60
+    )
+    server.world.advance(seconds=7200)
+    server.world.add_events(2, at=server.world.now)
+    server.world.advance(seconds=5)
+    done = script(server, "--resources", "events")
+    assert "Finishing what an earlier run left behind." in done.stderr
+    assert rows(tmp_path, "SELECT count(*), count(DISTINCT event_id) FROM sentry_data.events") == [(62, 62)]
+
+
+def test_settings_of_dlt_are_not_hidden_by_options_left_out(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server = serve()
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(
+        f'[sources.sentry]\norganization = "acme"\nbase_url = "{server.url}"\nprojects = ["backend"]\n'
+        "start_date = 2026-07-25\nsweep_interval = 12\n"
+    )
+    (tmp_path / ".dlt" / "secrets.toml").write_text(f'[sources.sentry]\nauth_token = "{server.token}"\n')
+    done = script(None, "--resources", "events")
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path, "SELECT DISTINCT project_slug FROM sentry_data.events") == [("backend",)]
+    assert rows(tmp_path, "SELECT min(date_created) >= '2026-07-25 00:00:00+00' FROM sentry_data.events") == [
+        (True,)
+    ]
+
+
+def test_dlt_pipeline_shows_the_run(script: Script, serve: Callable[..., Sandbox], tmp_path: Path) -> None:
+    assert script(serve(), "--resources", "issues", "events").returncode == 0
+    dlt_command = Path(sys.executable).parent / "dlt"
+    for command, shown in (("info", "sentry"), ("trace", "issues"), ("schema", "date_created")):
+        told = subprocess.run(
+            [dlt_command, "--non-interactive", "pipeline", "sentry", command],
+            cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+        assert shown in told.stdout
+
+
+def test_dlt_init_lays_out_a_project_that_runs(serve: Callable[..., Sandbox], tmp_path: Path) -> None:
+    repository, project = tmp_path / "repository", tmp_path / "project"
+    (repository / "sources").mkdir(parents=True)
+    project.mkdir()
+    shutil.copytree(
+        ROOT / "sentry", repository / "sources" / "sentry", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "sentry_pipeline.py", repository / "sources")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "sources"]):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+        subprocess.run(["git", *identity, *command], cwd=repository, check=True, timeout=60)
+    dlt_command = Path(sys.executable).parent / "dlt"
+    made = subprocess.run(
+        [dlt_command, "--non-interactive", "init", "sentry", "duckdb", "--location", str(repository)],
+        cwd=project, env=os.environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert 'auth_token = "' in (project / ".dlt" / "secrets.toml").read_text()
+    assert (project / "requirements.txt").read_text().startswith("dlt[duckdb]")
+    server = serve()
+    access = {"SOURCES__SENTRY__AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
+    run = subprocess.run(
+        [sys.executable, "sentry_pipeline.py"],
+        cwd=project, env={**os.environ, **access}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert rows(project, "SELECT count(*) FROM sentry_data.events") == [(60,)]
+    demo = subprocess.run(
+        [sys.executable, "sentry_pipeline.py", "--demo"],
+        cwd=project, env=os.environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert demo.returncode == 2
+    assert "The demo needs the folder sandbox" in demo.stderr
+
+
+def test_the_state_belongs_to_one_organization_and_server(
+    script: Script, serve: Callable[..., Sandbox]
+) -> None:
+    first, other = serve(), serve(seed=2)
+    assert script(first, "--resources", "teams").returncode == 0
+    done = script(other, "--resources", "teams")
+    assert done.returncode == 2
+    assert "This pipeline has loaded organization" in done.stderr
+    assert "pipeline_name and dataset_name of its own" in done.stderr
+
+
+@pytest.fixture
+def in_process(serve: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    server = serve()
+    monkeypatch.setenv("SENTRY_AUTH_TOKEN", server.token)
+    monkeypatch.setenv("SENTRY_URL", server.url)
+    monkeypatch.setenv("SENTRY_ORG", "acme")
+    return server
+
+
+def test_no_secret_is_in_state_trace_or_load_packages(in_process: Sandbox, tmp_path: Path) -> None:
+    assert sentry_pipeline.main(["--progress", "none"]) == 0
+    secret = in_process.token.encode()
+    searched = 0
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            searched += 1
+            assert secret not in path.read_bytes(), path
+    assert searched > 10
+    state = json.dumps(dlt.attach("sentry").state, default=str)
+    assert in_process.token not in state
