@@ -21,7 +21,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
 
 test-contract: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto -m contract
+	$(BIN)/python -m pytest -n auto tests/test_contract.py tests/sandbox/test_contract.py
 
 # Each installed Python gets an environment of its own; pyenv's shims count only where they run.
 test-all-pythons:

@@ -1,0 +1,100 @@
+"""The README: every block in it does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sandbox import Sandbox
+from sentry import TABLES
+from sentry.settings import TOKEN_SCOPES
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    found = [text for name, text in BLOCKS if name == language]
+    assert found, language
+    return found
+
+
+@pytest.fixture
+def environment(serve: Callable[..., Sandbox], tmp_path: Path) -> dict[str, str]:
+    """A folder as a user has it, and a server to read."""
+    for name in ("sentry", "sentry_pipeline.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    server = serve()
+    return {**os.environ, "SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
+
+
+def test_every_language_of_a_block_is_one_that_is_tested() -> None:
+    assert {name for name, _ in BLOCKS} == {"sh", "python", "sql"}
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_blocks_run(code: str, environment: dict[str, str], tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    with duckdb.connect(str(tmp_path / "sentry.duckdb"), read_only=True) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM sentry_data.issues").fetchall()
+    assert count[0] > 0
+
+
+def test_sql_blocks_answer(environment: dict[str, str], tmp_path: Path) -> None:
+    load = [sys.executable, "sentry_pipeline.py"]
+    subprocess.run(load, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    with duckdb.connect(str(tmp_path / "sentry.duckdb"), read_only=True) as connection:
+        for statement in re.split(r";\s*$", "".join(blocks("sql")), flags=re.MULTILINE):
+            if statement.strip():
+                assert connection.execute(statement).fetchall(), statement
+
+
+def test_shell_blocks_hold_only_commands_that_work(environment: dict[str, str], tmp_path: Path) -> None:
+    for line in "".join(blocks("sh")).splitlines():
+        command = line.partition("  #")[0].split()
+        if command[0] == "make":
+            subprocess.run([*command, "--dry-run"], cwd=ROOT, check=True, capture_output=True, timeout=60)
+        elif command[0] == "export":
+            assert f'"{command[1].partition("=")[0]}"' in (ROOT / "sentry" / "config.py").read_text()
+        elif command[0] == ".venv/bin/python" and "postgres" not in command:
+            run = [sys.executable, *command[1:]]
+            subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+        else:  # needs the network or a server of its own; dlt init is tested with the script
+            assert command[:2] in (
+                ["dlt", "init"],
+                [".venv/bin/pip", "install"],
+                [".venv/bin/python", "sentry_pipeline.py"],
+            )
+
+
+def test_the_tables_and_scopes_listed_are_those_of_the_source() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| ", README, re.MULTILINE)
+    assert [name for name in listed if "__" not in name] == list(TABLES)
+    assert set(TOKEN_SCOPES) <= set(re.findall(r"^\| `(\w+:\w+)` \|", README, re.MULTILINE))
+    for table in TABLES.values():
+        assert table.scope in TOKEN_SCOPES
+
+
+def test_the_settings_listed_are_those_of_the_source() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "sentry" / "README.md").read_text(), re.MULTILINE))
+    configured = set(re.findall(r"^# (\w+) = ", (ROOT / ".dlt" / "config.toml").read_text(), re.MULTILINE))
+    signature = re.findall(r"^    (\w+): .*= ", (ROOT / "sentry" / "__init__.py").read_text(), re.MULTILINE)
+    assert described >= set(signature) - {"auth_token"}
+    assert configured <= set(signature)
+    assert configured >= set(signature) - {"auth_token", "end_date", "allow_insecure"}
