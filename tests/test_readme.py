@@ -49,6 +49,7 @@ def test_python_blocks_run(code: str, environment: dict[str, str], tmp_path: Pat
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     with duckdb.connect(str(tmp_path / "sentry.duckdb"), read_only=True) as connection:

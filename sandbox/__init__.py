@@ -1,0 +1,34 @@
+"""A local stand-in for Sentry: the web API and the relay over real HTTP, from a world in memory.
+
+    from sandbox import Sandbox, Switches, World
+
+    with Sandbox(world=World.build(seed=1), switches=Switches()) as server:
+        print(server.url, server.token)
+
+`World` is what the server knows, `Switches` say how it behaves, `Sandbox` serves it. Every secret in an
+answer contains `SECRET`, so that a test can prove that none of them travelled on.
+"""
+
+from .catalog import SECRET
+from .exchange import RecordedRequest
+from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
+from .server import Sandbox
+from .switches import Limit, Switches
+from .world import World
+
+__all__ = [
+    "SECRET",
+    "Environment",
+    "Event",
+    "Issue",
+    "Limit",
+    "Member",
+    "Organization",
+    "Project",
+    "RecordedRequest",
+    "Release",
+    "Sandbox",
+    "Switches",
+    "Team",
+    "World",
+]

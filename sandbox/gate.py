@@ -1,0 +1,145 @@
+"""What stands before the application: recording, hooks, failures to order, and the server's date."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .clock import Clock
+from .dates import http_date
+from .exchange import Failure, IncomingRequest, RecordedRequest
+
+Hook = Callable[[IncomingRequest], object]
+
+
+class Gate:
+    """Lets requests through to the application and remembers them."""
+
+    def __init__(self, app: ASGIApp, clock: Clock, prefix: str, *, record_bodies: bool) -> None:
+        self._app = app
+        self._clock = clock
+        self._api = f"{prefix}/api/0/"
+        self._unseen = f"{prefix}/__truth__"
+        self._record_bodies = record_bodies
+        self._lock = threading.Lock()
+        self._recorded: list[RecordedRequest] = []
+        self.hooks: list[Hook] = []
+        self.failures: list[Failure] = []
+        self.hook_error: Exception | None = None
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """A copy of what was recorded."""
+        with self._lock:
+            return list(self._recorded)
+
+    def clear(self) -> None:
+        """Forget what was recorded."""
+        with self._lock:
+            self._recorded.clear()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            return
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        incoming = IncomingRequest(scope["method"], scope["path"], pairs)
+        if incoming.path.startswith(self._api):
+            self._call_hooks(incoming)
+        exchange = _Exchange(self, incoming, scope, send)
+        failure = self._failure(incoming.path)
+        if failure:
+            await exchange.fail(failure)
+        else:
+            await self._app(scope, receive, exchange.pass_on)
+
+    def _failure(self, path: str) -> Failure | None:
+        if path == self._unseen:
+            return None
+        return next((one for one in self.failures if one.strikes(path)), None)
+
+    def _call_hooks(self, incoming: IncomingRequest) -> None:
+        for hook in list(self.hooks):
+            try:
+                hook(incoming)
+            except Exception as error:  # noqa: BLE001 - raised again when the server stops, where tests see it
+                self.hook_error = self.hook_error or error
+
+    def finish(self, incoming: IncomingRequest, scope: Scope, start: Message, parts: list[bytes]) -> None:
+        """Record a request before the client can know that it is answered."""
+        if incoming.path == self._unseen:
+            return
+        recorded = RecordedRequest(
+            incoming.method,
+            incoming.path,
+            incoming.params,
+            _texts(scope["headers"]),
+            start["status"],
+            _texts(start["headers"]),
+            sum(len(part) for part in parts),
+            b"".join(parts) if self._record_bodies else None,
+        )
+        with self._lock:
+            self._recorded.append(recorded)
+
+    def date(self) -> tuple[bytes, bytes]:
+        """The `Date` header: the clock of the server, by which clients pin their windows."""
+        return b"date", http_date(self._clock.now).encode()
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, gate: Gate, incoming: IncomingRequest, scope: Scope, send: Send) -> None:
+        self._gate = gate
+        self._incoming = incoming
+        self._scope = scope
+        self._send = send
+        self._start: Message = {"status": 0, "headers": []}
+        self._parts: list[bytes] = []
+
+    async def pass_on(self, message: Message) -> None:
+        """Send a part of the answer, recorded before its end leaves."""
+        if message["type"] == "http.response.start":
+            self._start = message = {**message, "headers": [*message["headers"], self._gate.date()]}
+        elif message["type"] == "http.response.body":
+            self._parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                self._gate.finish(self._incoming, self._scope, self._start, self._parts)
+        await self._send(message)
+
+    async def fail(self, failure: Failure) -> None:
+        """Answer with a failure, or break the connection."""
+        if failure.drop == "before":
+            self._gate.finish(self._incoming, self._scope, self._start, [])
+            self._transport.abort()
+            await asyncio.sleep(0.001)  # Lets the protocol see that the connection is lost.
+            return
+        headers = {
+            "content-type": failure.content_type,
+            "content-length": str(len(failure.body)),
+            **failure.headers,
+        }
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        start = {"type": "http.response.start", "status": failure.status, "headers": encoded}
+        if failure.drop == "none":
+            await self.pass_on(start)
+            await self.pass_on({"type": "http.response.body", "body": failure.body})
+            return
+        half = failure.body[: len(failure.body) // 2]
+        self._gate.finish(self._incoming, self._scope, start, [half])
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": half, "more_body": True})
+        self._transport.close()
+        await asyncio.sleep(0.001)
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        return cast("asyncio.Transport", self._scope["state"]["transport"])
+
+
+def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

@@ -1,0 +1,117 @@
+"""What there is: the lists of an organization, its clock, and finding things in it."""
+
+import threading
+from datetime import UTC, datetime
+from random import Random
+
+from .clock import Clock
+from .dates import DAY
+from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
+
+
+class Holdings:
+    """An organization with all that Sentry knows of it: the lists, the clock, the look-ups."""
+
+    def __init__(self, *, seed: int = 1, now: datetime | None = None) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock(now.replace(tzinfo=UTC) if now and now.tzinfo is None else now)
+        self.random = Random(seed)
+        self.retention_days = 90
+        self.whole_seconds = True
+        self.version = 0
+        self.organization = Organization("4501", "acme", "Acme", self.seconds_now - 900 * DAY)
+        self.teams: list[Team] = []
+        self.members: list[Member] = []
+        self.all_projects: dict[str, Project] = {}
+        self.environments: dict[str, Environment] = {}
+        self.releases: dict[str, Release] = {}
+        self.all_issues: dict[str, Issue] = {}
+        self.moved_slugs: dict[str, Project] = {}
+        self.grouped: dict[tuple[str, str], Issue] = {}
+        self.last_search: tuple[object, object] = (None, None)
+        self._ids = {
+            "project": 100,
+            "issue": 5000,
+            "release": 700,
+            "environment": 300,
+            "row": 0,
+            "member": 40,
+        }
+
+    @property
+    def now(self) -> datetime:
+        """The server's time; it can be set."""
+        return self.clock.now
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        self.clock.set(moment)
+
+    def advance(self, *, seconds: float) -> None:
+        """Let time pass on the server."""
+        self.clock.advance(seconds)
+
+    @property
+    def seconds_now(self) -> int:
+        """The server's time in whole unix seconds."""
+        return int(self.clock.now.timestamp())
+
+    @property
+    def horizon(self) -> int:
+        """The oldest second the server still answers for."""
+        return self.seconds_now - self.retention_days * DAY
+
+    @property
+    def projects(self) -> list[Project]:
+        """The projects, in the order they were added."""
+        with self.lock:
+            return [project for project in self.all_projects.values() if project.active]
+
+    @property
+    def issues(self) -> list[Issue]:
+        """The issues that lists can show: neither merged away nor deleted."""
+        with self.lock:
+            return [issue for issue in self.all_issues.values() if not issue.gone and issue.project.active]
+
+    @property
+    def events(self) -> list[Event]:
+        """The error events of all projects, oldest first within a project."""
+        with self.lock:
+            return [entry[2] for project in self.projects for entry in project.timeline]
+
+    def project(self, name: "str | Project") -> Project:
+        """A project by slug or id.
+
+        Raises:
+            KeyError: There is none.
+        """
+        if isinstance(name, Project):
+            return name
+        for project in self.projects:
+            if name in {project.slug, project.id}:
+                return project
+        raise KeyError(name)
+
+    def issue(self, name: "str | Issue") -> Issue:
+        """An issue by id or short id; one that was merged leads to where it went.
+
+        Raises:
+            KeyError: There is none, or it was deleted.
+        """
+        found = name if isinstance(name, Issue) else self.all_issues.get(name)
+        if found is None:
+            found = next((issue for issue in self.issues if issue.short_id == str(name).upper()), None)
+        while found is not None and found.merged_into is not None:
+            found = found.merged_into
+        if found is None or found.deleted or not found.project.active:
+            raise KeyError(name)
+        return found
+
+    def next_id(self, kind: str) -> int:
+        """A number that was not given before."""
+        self._ids[kind] += 1
+        return self._ids[kind]
+
+    def changed(self) -> None:
+        """Note that something is different now."""
+        self.version += 1

@@ -1,0 +1,90 @@
+"""What a full reading of the API can see: what tests compare a destination with."""
+
+from typing import TYPE_CHECKING
+
+from .dates import stamp
+from .lists import visible_slice
+from .model import Event, Issue, Project, Row
+from .paint import outline_of
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def truth_of(world: "World") -> dict[str, list[Row]]:
+    """Rows by table. Left out: what is merged, deleted, removed, or older than the retention."""
+    organization = world.organization
+    return {
+        "organizations": [{"id": organization.id, "slug": organization.slug, "name": organization.name}],
+        "projects": [{"id": p.id, "slug": p.slug, "name": p.name} for p in world.projects],
+        "teams": [{"id": team.id, "slug": team.slug} for team in world.teams],
+        "members": [{"id": m.id, "email": m.email, "pending": m.pending} for m in world.members],
+        "environments": [
+            {"id": environment.id, "name": environment.name}
+            for environment in world.environments.values()
+            if environment.project_ids and environment.name
+        ],
+        "releases": [
+            {
+                "id": str(release.id),
+                "version": release.version,
+                "status": release.status,
+                "date_created": stamp(release.created),
+            }
+            for release in world.releases.values()
+        ],
+        "issues": _issues(world, "error"),
+        "feedback": _issues(world, "feedback"),
+        "events": [row for project in world.projects for row in _events(world, project)],
+    }
+
+
+def _issues(world: "World", category: str) -> list[Row]:
+    return [
+        _issue(world, issue)
+        for issue in world.issues
+        if issue.category == category and visible_slice(world, issue)
+    ]
+
+
+def _issue(world: "World", issue: Issue) -> Row:
+    seen = visible_slice(world, issue)
+    first = issue.timeline[0][2].millis if issue.first_seen == issue.timeline[0][0] else 0
+    return {
+        "id": issue.id,
+        "project_id": issue.project.id,
+        "project_slug": issue.project.slug,
+        "short_id": issue.short_id,
+        "title": issue.kind.title,
+        "count": issue.times_seen,
+        "user_count": len({entry[2].user for entry in seen if entry[2].user}),
+        "first_seen": _time(world, issue.first_seen, first),
+        "last_seen": _time(world, seen[-1][0], seen[-1][2].millis),
+        "status": issue.status,
+        "substatus": issue.substatus,
+        "category": issue.category,
+    }
+
+
+def _time(world: "World", at: int, millis: int) -> str:
+    return stamp(at, 0 if world.whole_seconds else millis)
+
+
+def _events(world: "World", project: Project) -> list[Row]:
+    return [_event(world, entry[2]) for entry in visible_slice(world, project)]
+
+
+def _event(world: "World", event: Event) -> Row:
+    return {
+        "project_id": event.project.id,
+        "project_slug": event.project.slug,
+        "event_id": event.event_id,
+        "issue_id": event.issue.id if event.issue else None,
+        "date_created": _time(world, event.at, event.millis),
+        "date_received": stamp(event.received),
+        "release": event.release,
+        "environment": event.environment,
+        "level": event.level,
+        "has_body": event.has_body,
+        "tags": [[key, value] for key, value in outline_of(event).tags],
+    }

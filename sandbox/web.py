@@ -1,0 +1,143 @@
+"""The server as an ASGI application: from a request on the wire to an endpoint, and back."""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .access import Access, Desk
+from .answers import Answer, json_answer
+from .api import ENDPOINTS, Endpoint
+from .call import Call, Site
+from .errors import ApiError, nothing_here
+from .params import Params
+from .relay import Relay
+from .switches import Switches
+from .throttle import Throttle, Ticket
+from .world import World
+
+NOBODY = Access("user", "", frozenset(), frozenset())
+DEPRECATED_SINCE = "2026-05-14T00:00:00+00:00"
+
+
+class Web:
+    """Routes requests to endpoints, with what is the same for all of them."""
+
+    def __init__(
+        self, world: World, switches: Switches, desk: Desk, site: Site, silos: dict[int, str], relay: Relay
+    ) -> None:
+        self._world = world
+        self._switches = switches
+        self._desk = desk
+        self._site = site
+        self._silos = silos
+        self._throttle = Throttle(switches, world.clock)
+        self._relay = relay
+
+    def app(self) -> Starlette:
+        """The application."""
+        prefix = self._switches.path_prefix
+        routes = [Route(f"{prefix}/api/0{end.path}", self._serve(end), methods=["GET"]) for end in ENDPOINTS]
+        routes += [
+            Route(
+                f"{prefix}/api/{{project}}/envelope/", self._ingest(self._relay.envelope), methods=["POST"]
+            ),
+            Route(f"{prefix}/api/{{project}}/store/", self._ingest(self._relay.store), methods=["POST"]),
+            Route(f"{prefix}/__truth__", self._truth),
+        ]
+        app = Starlette(routes=routes, exception_handlers={404: _nothing_here})
+        app.router.redirect_slashes = False
+        return app
+
+    def _serve(self, endpoint: Endpoint) -> Callable[[Request], object]:
+        async def serve(request: Request) -> Response:
+            known = self._desk.peek(request.headers)
+            ticket = self._throttle.enter(known.owner if known else "127.0.0.1", endpoint.view)
+            try:
+                if self._switches.latency:
+                    await asyncio.sleep(self._switches.latency)
+                answer = ticket.refusal or self._answer(endpoint, request)
+            except ApiError as refusal:
+                answer = refusal.answer
+            finally:
+                # Given back before the answer leaves: who waits for it may ask again at once.
+                self._throttle.leave(ticket)
+            return _response(answer, self._extra_headers(endpoint, ticket))
+
+        return serve
+
+    def _answer(self, endpoint: Endpoint, request: Request) -> Answer:
+        path = request.url.path
+        if any(fragment in path for fragment in self._switches.brown_out):
+            return _brown_out(endpoint)
+        self._check_silo(endpoint, request)
+        access = self._desk.authenticate(request.headers) if endpoint.scopes else None
+        if access is None:
+            access = self._desk.peek(request.headers) or NOBODY
+        access.require(endpoint.scopes)
+        params = Params(parse_qsl(request.url.query, keep_blank_values=True))
+        call = Call(self._world, self._switches, self._site, access, params, request.path_params, path)
+        with self._world.lock:
+            return endpoint.handler(call)
+
+    def _check_silo(self, endpoint: Endpoint, request: Request) -> None:
+        """Refuse what another silo would have to answer.
+
+        The control silo passes on what names the organization; the rest it sends to the US region. The
+        list of organizations is answered everywhere.
+        """
+        region = self._switches.region
+        if region is None or endpoint.path in {"/", "/organizations/"}:
+            return
+        port = request.scope["server"][1]
+        silo = self._silos.get(port, "control")
+        reached = silo if silo != "control" else region if endpoint.in_organization else "us"
+        if reached != region:
+            raise nothing_here()
+
+    def _extra_headers(self, endpoint: Endpoint, ticket: Ticket) -> dict[str, str]:
+        if endpoint.replacement and not self._switches.old_server:
+            return {**ticket.headers, **_deprecation(endpoint)}
+        return ticket.headers
+
+    def _ingest(self, accept: Callable[[str, Request, bytes], Answer]) -> Callable[[Request], object]:
+        async def serve(request: Request) -> Response:
+            body = await request.body()
+            try:
+                with self._world.lock:
+                    answer = accept(request.path_params["project"], request, body)
+            except ApiError as refusal:
+                answer = refusal.answer
+            return _response(answer, {})
+
+        return serve
+
+    async def _truth(self, request: Request) -> Response:  # noqa: ARG002 - the shape of an endpoint
+        return _response(json_answer(self._world.truth()), {})
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """An unknown path, or one without its slash at the end: no body."""
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return Response(b"", 404, headers=headers)
+
+
+def _deprecation(endpoint: Endpoint) -> dict[str, str]:
+    return {
+        "X-Sentry-Deprecation-Date": DEPRECATED_SINCE,
+        "X-Sentry-Replacement-Endpoint": endpoint.replacement or "",
+    }
+
+
+def _brown_out(endpoint: Endpoint) -> Answer:
+    gone = {"message": "This API no longer exists."}
+    return json_answer(gone, status=410, headers=_deprecation(endpoint))
+
+
+def _response(answer: Answer, headers: dict[str, str]) -> Response:
+    return Response(answer.body, answer.status, {**answer.headers, **headers}, answer.content_type)
