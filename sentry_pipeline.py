@@ -10,16 +10,15 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
-from dlt.common.destination.exceptions import DestinationException, UnknownDestinationModule
-from dlt.common.exceptions import MissingDependencyException
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime.collector import LogCollector
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from sentry import TABLES, SentryError, errors, sentry_source
 from sentry.access import Report, check_access
@@ -66,21 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _perform(options)
     except KeyboardInterrupt:
-        print("Interrupted. What was loaded is whole; the next run goes on from there.", file=sys.stderr)
-        return FAILED
-    except (
-        SentryError,
-        ConfigurationException,
-        PipelineStepFailed,
-        DestinationException,
-        MissingDependencyException,
-    ) as error:
+        return _interrupted()
+    except (SentryError, DltException) as error:
         cause = _cause(error)
+        if isinstance(cause, KeyboardInterrupt):
+            return _interrupted()
         if options.debug:
             traceback.print_exc()
         message = str(cause) if options.verbose else _one_line(cause)
         print(f"sentry_pipeline.py: {message}", file=sys.stderr)
         return WRONG_USE if isinstance(cause, WRONG_ACCESS) else FAILED
+
+
+def _interrupted() -> int:
+    print("Interrupted. What was loaded is whole; the next run goes on from there.", file=sys.stderr)
+    return FAILED
 
 
 def _perform(options: argparse.Namespace) -> int:
@@ -94,7 +93,10 @@ def _perform(options: argparse.Namespace) -> int:
     pipeline = dlt.pipeline(
         "sentry", destination="duckdb", dataset_name="sentry_data", progress=_progress(options)
     )
-    load(pipeline, options, _settings(options, *SOURCE_SETTINGS))
+    settings = _settings(options, *SOURCE_SETTINGS)
+    if options.full_refresh:
+        settings["strict"] = True  # a table that cannot be read now must not be dropped
+    load(pipeline, options, settings)
     return DONE
 
 
@@ -119,13 +121,21 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         if value is not None
     }
     source = sentry_source(**settings).with_resources(*(options.resources or TABLES))
+    capabilities = _destination(pipeline, options).capabilities()
+    if not capabilities.supported_merge_strategies and options.write_disposition is None:
+        print(
+            "This destination cannot merge: rows that are read again are added again. Choose a table format "
+            "that can (on filesystem: delta), or --write-disposition append, which reads nothing twice.",
+            file=sys.stderr,
+        )
     if pipeline.has_pending_data:
         print("Finishing what an earlier run left behind.", file=sys.stderr)
         pipeline.run(**target)
     choices = {
         "write_disposition": options.write_disposition,
         "refresh": "drop_resources" if options.full_refresh else None,
-        "loader_file_format": _file_format(pipeline, options.destination),
+        # with event bodies parquet is many times faster than inserts
+        "loader_file_format": "parquet" if "parquet" in capabilities.supported_loader_file_formats else None,
     }
     info = pipeline.run(source, **target, **choices)
     _print_summary(pipeline, info, source.selected_resources, time.monotonic() - started)
@@ -182,12 +192,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="print tracebacks")
     add("--demo", action="store_true", help="load two weeks of a stand-in Sentry that runs on this machine")
     options = parser.parse_args(arguments)
+    if options.projects:
+        options.projects = [name for text in options.projects for name in text.split(",") if name]
     _check_tables(parser, options)
     return options  # fmt: skip
 
 
 def _check_tables(parser: Parser, options: argparse.Namespace) -> None:
-    if options.resources == ["all"]:
+    if "all" in (options.resources or ()):
         options.resources = list(TABLES)
     for name in options.resources or ():
         if name not in TABLES:
@@ -209,11 +221,14 @@ def _progress(options: argparse.Namespace) -> Any:
     return None if chosen == "none" else chosen
 
 
-def _file_format(pipeline: dlt.Pipeline, destination: str | None) -> Any:
-    """Parquet where the destination takes it: with event bodies it is many times faster than inserts."""
-    target = Destination.from_reference(destination) if destination else pipeline.destination
-    supported = target.capabilities().supported_loader_file_formats if target else None
-    return "parquet" if "parquet" in (supported or ()) else None
+def _destination(pipeline: dlt.Pipeline, options: argparse.Namespace) -> Destination[Any, Any]:
+    """Where the rows go.
+
+    Raises:
+        UnknownDestinationModule: No such destination.
+    """
+    target = Destination.from_reference(options.destination) if options.destination else pipeline.destination
+    return cast("Destination[Any, Any]", target)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -246,10 +261,10 @@ def _print_summary(pipeline: dlt.Pipeline, info: LoadInfo, tables: Iterable[str]
     normalized, extracted = (trace.last_normalize_info, trace.last_extract_info) if trace else (None, None)
     counts = normalized.row_counts if normalized else {}
     metrics = [
-        resource.custom_metrics
+        (name, resource.custom_metrics)
         for steps in (extracted.metrics.values() if extracted else ())
         for step in steps
-        for resource in step["resource_metrics"].values()
+        for name, resource in step["resource_metrics"].items()
     ]
     chosen = set(tables)
     print()
@@ -258,10 +273,10 @@ def _print_summary(pipeline: dlt.Pipeline, info: LoadInfo, tables: Iterable[str]
         for name, count in sorted(counts.items())
         if name.partition("__")[0] in chosen
     )
-    for reasons in (metric.get("skipped", {}) for metric in metrics):
-        for project, reason in reasons.items():
-            print(f"skipped{' project ' + project if project else ''}: {reason}")
-    requests = max((metric.get("requests_of_run", 0) for metric in metrics), default=0)
+    for name, noted in metrics:
+        for project, reason in noted.get("skipped", {}).items():
+            print(f"skipped {name}{' of project ' + project if project else ''}: {reason}")
+    requests = max((noted.get("requests_of_run", 0) for _, noted in metrics), default=0)
     place = f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
     print(f"{requests:,} requests, {seconds:.1f} s, into {place}")
 
@@ -278,7 +293,9 @@ def _cause(error: BaseException) -> BaseException:
     chain = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) is not None and below not in chain:
         chain.append(below)
-    ours = [link for link in chain if isinstance(link, SentryError | ConfigurationException)]
+    ours = [
+        link for link in chain if isinstance(link, SentryError | ConfigurationException | KeyboardInterrupt)
+    ]
     return ours[0] if ours else error
 
 

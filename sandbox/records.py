@@ -282,10 +282,13 @@ def project_environment(environment: Environment, project: Project) -> Row:
     }
 
 
+SEMVER_PARTS = 3
+
+
 def _version_info(version: str) -> Row | None:
     package, at, number = version.rpartition("@")
     parts = number.partition("+")[0].split(".")
-    if not at or not all(part.isdigit() for part in parts):
+    if not at or len(parts) != SEMVER_PARTS or not all(part.isdecimal() for part in parts):
         return None
     major, minor, patch = (int(part) for part in parts)
     build = number.partition("+")[2] or None

@@ -23,7 +23,7 @@ from .settings import FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS, SWEEP_INTER
 __all__ = ["TABLES", "SentryConfigurationError", "SentryError", "SentryRequestError", "sentry_source"]
 
 
-@dlt.source(name="sentry", max_table_nesting=0)
+@dlt.source(name="sentry", max_table_nesting=0, root_key=True)
 def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     auth_token: TSecretStrValue | None = None,
     organization: str | None = None,

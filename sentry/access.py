@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from dlt.common.configuration import with_config
@@ -116,30 +115,28 @@ def _identity(connection: Connection) -> Identity:
 
 
 def _access(table: Table, run: Run) -> Access:
-    try:
-        for _ in islice(_first_row(table)(run), 1):
-            pass
-    except errors.SentryRequestError as refusal:
-        return Access(table.name, table.scope, str(refusal))
-    return Access(table.name, table.scope, None)
+    """Whether the table can be read, for one project at least."""
+    problem: str | None = None
+    for pages in _first_pages(table, run):
+        try:
+            next(pages, None)
+        except errors.SentryRequestError as refusal:
+            problem = problem or str(refusal)
+        else:
+            return Access(table.name, table.scope, None)
+    return Access(table.name, table.scope, problem)
 
 
-def _first_row(table: Table) -> Callable[[Run], Iterator[Any]]:
-    if table is RELEASES:
-        return lambda run: run.client.pages(releases_path(run), {"per_page": "1"}, scope=table.scope)
+def _first_pages(table: Table, run: Run) -> Iterator[Iterator[Any]]:
+    """Readings of the table's first page, one per project where it is asked per project."""
     if table is ISSUES:
-        return _first_issue
-    if table is EVENTS:
-        return _first_event
-    return lambda run: read_listing(table, run)
-
-
-def _first_issue(run: Run) -> Iterator[Any]:
-    for project in run.projects[:1]:
-        path, params = issues_listing(run, project)
-        yield from run.client.pages(path, {**params, "limit": "1"}, scope=ISSUES.scope)
-
-
-def _first_event(run: Run) -> Iterator[Any]:
-    for project in run.projects[:1]:
-        yield from run.client.pages(events_path(run, project), {"per_page": "1"}, scope=EVENTS.scope)
+        for project in run.projects:
+            path, params = issues_listing(run, project)
+            yield run.client.pages(path, {**params, "limit": "1"}, scope=table.scope)
+    elif table is EVENTS:
+        for project in run.projects:
+            yield run.client.pages(events_path(run, project), {"per_page": "1"}, scope=table.scope)
+    elif table is RELEASES:
+        yield run.client.pages(releases_path(run), {"per_page": "1"}, scope=table.scope)
+    else:
+        yield read_listing(table, run)

@@ -6,7 +6,6 @@ See https://docs.sentry.io/api/pagination/.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -107,7 +106,7 @@ class SentryClient:
     def get(
         self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
     ) -> Any:
-        """One answer, parsed.
+        """One answer that is an object, parsed.
 
         Args:
             path: Below ``/api/0/``, with its trailing slash.
@@ -124,11 +123,10 @@ class SentryClient:
         self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
     ) -> requests.Response:
         """As ``get``, with headers and status."""
-        with _naming_scope(scope):
-            return self._rest.get(path, params=dict(params or {}), retry=retry)
+        return self._rest.get(path, params=dict(params or {}), retry=retry, scope=scope, expected=dict)
 
     def pages(
-        self, path: str, params: Parameters | None = None, *, scope: str | None = None
+        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
     ) -> Iterator[Page]:
         """All pages of a listing, to its end.
 
@@ -136,16 +134,22 @@ class SentryClient:
             path: Below ``/api/0/``, with its trailing slash.
             params: Query parameters, the same on each page.
             scope: The scope that reading it takes, for the message of a 403.
+            retry: Whether a failure that may pass is tried again.
 
         Raises:
             SentryRequestError: A page could not be had.
             SentryPaginationError: The cursors run in a circle.
         """
-        with _naming_scope(scope):
-            for page in self._rest.paginate(
-                path, params=dict(params or {}), paginator=SentryPaginator(), hooks={"response": []}
-            ):
-                yield Page(rows=_rows(page, path), has_next=bool(page.paginator.has_next_page))
+        for page in self._rest.paginate(
+            path,
+            params=dict(params or {}),
+            paginator=SentryPaginator(),
+            hooks={"response": []},
+            scope=scope,
+            expected=list,
+            retry=retry,
+        ):
+            yield Page(rows=_rows(page, path), has_next=bool(page.paginator.has_next_page))
 
     def listing(
         self, path: str, params: Parameters | None = None, *, scope: str | None = None
@@ -155,23 +159,10 @@ class SentryClient:
             yield page.rows
 
 
-@contextmanager
-def _naming_scope(scope: str | None) -> Iterator[None]:
-    """Say in a 403 which scope the request would have taken."""
-    try:
-        yield
-    except errors.SentryPermissionError as error:
-        if scope and "scope " not in str(error):
-            message = str(error).replace("lacks a scope", f"lacks the scope {scope}")
-            raise errors.SentryPermissionError(message, path=error.path, status=error.status) from None
-        raise
-
-
 def _rows(page: Sequence[Any], path: str) -> list[Row]:
-    rows = list(page)
-    if not all(isinstance(row, dict) for row in rows):
+    if not all(isinstance(row, dict) for row in page):
         raise errors.SentryResponseError(
             f"The answer to {path} is not a list of objects. Check that base_url is a Sentry server.",
             path=path,
         )
-    return rows
+    return list(page)

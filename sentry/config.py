@@ -92,9 +92,15 @@ def normalize_base_url(text: str, *, allow_insecure: bool = False) -> str:
     """
     address = text.strip()
     if "://" not in address:
-        address = f"{'http' if _is_loopback(urlsplit('//' + address)) else 'https'}://{address}"
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not _host(parts) or parts.query or parts.fragment:
+        address = f"{'http' if _is_loopback(_split('//' + address)) else 'https'}://{address}"
+    parts = _split(address)
+    if (
+        parts is None
+        or parts.scheme not in ("http", "https")
+        or not _host(parts)
+        or parts.query
+        or parts.fragment
+    ):
         raise SentryConfigurationError(
             f"base_url {_without_credentials(text)!r} is not a Sentry address. "
             "Give a host name or a URL such as https://sentry.example.com."
@@ -179,8 +185,15 @@ def _host(parts: SplitResult) -> str | None:
         return None
 
 
-def _is_loopback(parts: SplitResult) -> bool:
-    host = _host(parts) or ""
+def _split(address: str) -> SplitResult | None:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
+
+
+def _is_loopback(parts: SplitResult | None) -> bool:
+    host = (_host(parts) if parts else None) or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from . import errors
 from .client import Row
 from .endpoints import EVENTS
 from .listings import parse_time
@@ -33,6 +34,7 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     scan = _scan(run, project, full=full)
     for window in reversed(progress.missing(project.id)):
         for rows in scan.read(window):
+            _check_project(rows, project)
             yield [run.label(_finish(row, project)) for row in rows]
         progress.cover([project.id], window)
     progress.finish()
@@ -70,9 +72,21 @@ def _scan(run: Run, project: Project, *, full: bool) -> Scan:
         scope=EVENTS.scope,
         key_of=lambda row: str(row["eventID"]),
         time_of=lambda row: parse_time(row.get("dateCreated")),
+        other_time_of=lambda row: parse_time(row.get("dateReceived")),
         params={**simple, "full": "true"} if full else simple,
         cheap_params=simple,
     )
+
+
+def _check_project(rows: list[Row], project: Project) -> None:
+    """A slug that was given to another project since the listing would file its events under the wrong id."""
+    strangers = {str(row["projectID"]) for row in rows if row.get("projectID")} - {project.id}
+    if strangers:
+        raise errors.SentryRequestError(
+            f"The slug {project.slug} went from project {project.id} to {', '.join(sorted(strangers))} while "
+            "events were read. Nothing was loaded; run again.",
+            path=f"projects/{project.slug}/events/",
+        )
 
 
 def _finish(event: Row, project: Project) -> Row:

@@ -12,18 +12,19 @@ See https://docs.sentry.io/api/events/list-an-organizations-issues/. Four things
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from . import errors
-from .client import Row
+from .client import Page, Row
 from .endpoints import ISSUES
-from .listings import parse_time, without
-from .progress import Progress, by_window
+from .listings import parse_time, unseen, without
+from .progress import Progress
 from .run import Project, Run
 from .selection import Refusals, Selection, read_projects
 from .session import logger
-from .settings import PAGE_SIZE
+from .settings import MAX_PASSES, PAGE_SIZE
 from .windows import Window, floor_seconds
 
 _NUMBERS = ("count", "userCount", "firstSeen", "lastSeen")
@@ -35,21 +36,11 @@ def read_issues(run: Run, progress: Progress) -> Iterator[list[Row]]:
     Raises:
         SentryRequestError: A page could not be had.
     """
-    sweeps = progress.sweeps
-    missing = {
-        project.id: [progress.wanted] if sweeps else progress.missing(project.id) for project in run.projects
-    }
-    pages = (
-        _from_old_server(run, progress, missing)
-        if _is_old_server(run)
-        else _from_organization(run, progress, missing)
-    )
+    read = _from_old_server if _is_old_server(run) else _from_organization
     seen: set[str] = set()
-    for page in pages:
-        fresh = {str(row["id"]): row for row in page if str(row["id"]) not in seen}
-        seen.update(fresh)
-        yield [_finish(run, row) for row in fresh.values()]
-    progress.finish(swept=sweeps)
+    for page in read(run, progress, seen):
+        yield [_finish(run, row) for row in page]
+    progress.finish()
 
 
 def issues_listing(run: Run, project: Project) -> tuple[str, dict[str, str]]:
@@ -67,10 +58,8 @@ def _project_path(run: Run, project: Project) -> str:
     return f"projects/{run.organization.slug}/{project.slug}/issues/"
 
 
-def _from_organization(run: Run, progress: Progress, missing: dict[str, list[Window]]) -> Iterator[list[Row]]:
-    path = _organization_path(run)
-
-    def read(selection: Selection, window: Window) -> Iterator[list[Row]]:
+def _from_organization(run: Run, progress: Progress, seen: set[str]) -> Iterator[list[Row]]:
+    def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         params = {
             "project": selection,
             "query": "",
@@ -78,71 +67,100 @@ def _from_organization(run: Run, progress: Progress, missing: dict[str, list[Win
             "limit": str(PAGE_SIZE),
             **window.parameters(),
         }
-        for page in run.client.pages(path, params, scope=ISSUES.scope):
-            yield [row for row in (_with_lifetime(run, issue) for issue in page.rows) if row]
+        pages = partial(run.client.pages, _organization_path(run), params, scope=ISSUES.scope)
+        for rows in _settled(pages, seen):
+            yield [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
 
-    for window, project_ids in by_window(missing).items():
-        yield from read_projects(run, progress, window, project_ids, read)
+    return read_projects(run, progress, read)
 
 
-def _from_old_server(run: Run, progress: Progress, missing: dict[str, list[Window]]) -> Iterator[list[Row]]:
+def _settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:
+    """All pages, again while that shows an issue that had moved from a page to come to one that was read.
+
+    An issue moves up when the server forgets its first event in the window, or when others of the same
+    second go.
+    """
+    for _ in range(MAX_PASSES):
+        count = fresh = 0
+        for page in pages():
+            rows = unseen(page.rows, "id", seen)
+            count, fresh = count + 1, fresh + len(rows)
+            yield rows
+        if count <= 1 or not fresh:
+            return
+
+
+def _from_old_server(run: Run, progress: Progress, seen: set[str]) -> Iterator[list[Row]]:
     """Servers before 2019 serve issues per project, know no window, and give lifetime numbers."""
     refusals = Refusals()
+    plan = progress.plan(run.project_ids)
     for project in run.projects:
-        windows = missing[project.id]
-        whole = progress.wanted in windows
+        windows = plan[project.id]
+        if not windows:
+            continue
+        pages = partial(_old_pages, run, project, windows[0].start, whole=progress.wanted in windows)
         try:
-            for page in _old_pages(run, project, min(window.start for window in windows), whole=whole):
-                yield [row for row in page if any(_seen_within(row, window) for window in windows)]
+            for rows in _settled(pages, seen):
+                found = [row for row in rows if any(_seen_within(row, window) for window in windows)]
+                yield [{**row, **_lifetime_numbers(row)} for row in found]
         except errors.SentryRequestError as refusal:
-            refusals.note(refusal)
+            refusals.note(project.id, refusal)
             continue
         for window in windows:
             progress.cover([project.id], window)
-    refusals.conclude(len(run.projects))
+    refusals.conclude(len(run.project_ids))
 
 
-def _old_pages(run: Run, project: Project, earliest: int, *, whole: bool) -> Iterator[list[Row]]:
+def _old_pages(run: Run, project: Project, earliest: int, *, whole: bool) -> Iterator[Page]:
     """By date and only as far down as needed; for a whole reading in the order that bumps cannot disturb."""
     params = {"query": "", "statsPeriod": "", "sort": "new" if whole else "date", "limit": str(PAGE_SIZE)}
     for page in run.client.pages(_project_path(run, project), params, scope=ISSUES.scope):
-        yield page.rows
-        newest = max(filter(None, (_second(row.get("lastSeen")) for row in page.rows)), default=earliest)
-        if not whole and newest < earliest:
+        yield page
+        seconds = [second for row in page.rows if (second := _second(row.get("lastSeen"))) is not None]
+        if not whole and max(seconds, default=earliest) < earliest:
             return
 
 
 def _is_old_server(run: Run) -> bool:
     """Whether the organization's issues cannot be listed: such a server fails when asked for one project's.
 
-    Asked only where the organization's answer looks old, and once, because the failure is permanent there.
+    Asked only where the organization's answer looks old, and without another try, because the failure is
+    permanent there. Whatever else goes wrong is left to the reading itself.
     """
-    if not (run.organization.may_be_old_server and run.projects):
+    if not run.organization.may_be_old_server:
         return False
-    try:
-        run.client.get(
-            _organization_path(run),
-            {"project": run.projects[0].id, "query": "", "limit": "1"},
-            scope=ISSUES.scope,
-            retry=False,
-        )
-    except (errors.SentryServerError, errors.SentryNotFoundError, errors.SentryBadRequestError) as refusal:
-        logger.info("Reading issues project by project, as this server is old: %s", refusal)
-        return True
+    for project in run.projects:
+        params = {"project": project.id, "query": "", "limit": "1"}
+        try:
+            for _ in run.client.pages(_organization_path(run), params, scope=ISSUES.scope, retry=False):
+                return False
+        except errors.SentryPermissionError:
+            continue
+        except errors.SentryRequestError as refusal:
+            if refusal.status not in (400, 404, 500):
+                return False
+            logger.info("Reading issues project by project, as this server is old: %s", refusal)
+            return True
     return False
 
 
 def _with_lifetime(run: Run, issue: Row) -> Row | None:
-    """The issue with lifetime numbers in place of the window's; None if it is gone meanwhile."""
-    lifetime = issue.get("lifetime")
-    if not isinstance(lifetime, dict):
+    """The issue with lifetime numbers in place of the window's; None if it was deleted or merged meanwhile."""
+    if not isinstance(issue.get("lifetime"), dict):
         path = f"organizations/{run.organization.slug}/issues/{issue['id']}/"
         try:
-            lifetime = run.client.get(path, scope=ISSUES.scope)
+            detail = run.client.get(path, scope=ISSUES.scope)
         except errors.SentryNotFoundError:
             return None
-    numbers = {name: lifetime[name] for name in _NUMBERS if lifetime.get(name) is not None}
-    return {**issue, **numbers}
+        if str(detail.get("id")) != str(issue["id"]):
+            return None
+        issue = {**issue, "lifetime": detail}
+    return {**issue, **_lifetime_numbers(issue)}
+
+
+def _lifetime_numbers(issue: Row) -> Row:
+    lifetime = _object(issue.get("lifetime"))
+    return {name: lifetime[name] for name in _NUMBERS if lifetime.get(name) is not None}
 
 
 def _finish(run: Run, issue: Row) -> Row:

@@ -23,9 +23,14 @@ def read_listing(table: Table, run: Run) -> Iterator[list[Row]]:
     """
     seen: set[str] = set()
     for page in _pages(table, run):
-        fresh = {str(row["id"]): row for row in page if str(row["id"]) not in seen}
-        seen.update(fresh)
-        yield [_finish(table, run, row) for row in fresh.values()]
+        yield [_finish(table, run, row) for row in unseen(page, "id", seen)]
+
+
+def unseen(rows: Iterable[Row], key: str, seen: set[str]) -> list[Row]:
+    """The rows whose key was not seen before, each once; their keys count as seen from here on."""
+    fresh = {str(row[key]): row for row in rows if str(row[key]) not in seen}
+    seen.update(fresh)
+    return list(fresh.values())
 
 
 def without(row: Row, dropped: Iterable[str]) -> Row:

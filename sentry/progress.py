@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dlt
+from dlt.extract import DltResource
 from dlt.extract.incremental import Incremental
 
 from .errors import SentryConfigurationError
@@ -57,7 +58,7 @@ class Progress:
         self._choices = choices
         self._now = now
         self._since = since
-        self._disposition = _disposition_of(resource.write_disposition)
+        self._disposition = disposition_of(resource)
         self._exact = _exact_window(self._cursor)
         if self._exact is not None and self._exact.end > now:
             logger.warning(
@@ -80,19 +81,30 @@ class Progress:
         return Window(first, self._now)
 
     @property
+    def only_adds(self) -> bool:
+        """Whether rows are appended: then none may be given twice, not even over two runs."""
+        return self._disposition == "append"
+
+    @property
     def sweeps(self) -> bool:
         """Whether this run reads everything, because the last time it did so is too long ago."""
-        if self._exact is not None or self._disposition == "append":
+        if self._exact is not None or self.only_adds:
             return False
         swept_at = self._state.get("swept_at")
         due = self._choices.sweep_interval * 3600 - SWEEP_SLACK_SECONDS
         return swept_at is None or self._now - swept_at >= due
 
+    def plan(self, project_ids: Iterable[str]) -> dict[str, list[Window]]:
+        """What this run reads of each project: all that is wanted in a sweep, else what is missing."""
+        if self.sweeps:
+            return {project_id: [self.wanted] for project_id in project_ids}
+        return {project_id: self.missing(project_id) for project_id in project_ids}
+
     def missing(self, project_id: str) -> list[Window]:
         """What this run reads of a project, oldest first."""
         if self._exact is not None or self._disposition == "replace":
             return [self.wanted]
-        lookback = 0 if self._disposition == "append" else self._choices.lookback
+        lookback = 0 if self.only_adds else self._choices.lookback
         return still_missing(self.wanted, self._windows(project_id), lookback)
 
     def cover(self, project_ids: Iterable[str], window: Window) -> None:
@@ -106,11 +118,11 @@ class Progress:
         """Keep dlt's own filter off: it would drop the old rows that a sweep or a newcomer brings."""
         self._cursor.advance(None)
 
-    def finish(self, *, swept: bool = False) -> None:
-        """Move the cursor to the end of this run, and note a sweep."""
+    def finish(self) -> None:
+        """Move the cursor to the end of this run, and note a sweep if it was one."""
         if self._exact is None:
             self._cursor.advance(datetime.fromtimestamp(self._now, UTC))
-            if swept:
+            if self.sweeps:
                 self._state["swept_at"] = self._now
 
     def _windows(self, project_id: str) -> list[Window]:
@@ -140,5 +152,7 @@ def _cursor_of(incremental: Any) -> Incremental[Any]:
     return getattr(incremental, "incremental", incremental)  # type: ignore[no-any-return]
 
 
-def _disposition_of(hint: Any) -> str:
+def disposition_of(resource: DltResource) -> str:
+    """How the rows of a resource are written: merge, append or replace."""
+    hint: Any = resource.write_disposition
     return str(hint.get("disposition", "merge") if isinstance(hint, dict) else hint)

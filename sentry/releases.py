@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from .client import Row
 from .endpoints import RELEASES
-from .listings import parse_time, without
-from .progress import Progress, by_window
+from .listings import parse_time, unseen, without
+from .progress import Progress
 from .run import Run
 from .scans import Scan
 from .selection import Selection, read_projects
@@ -25,21 +25,14 @@ def read_releases(run: Run, progress: Progress) -> Iterator[list[Row]]:
     Raises:
         SentryRequestError: A page could not be had.
     """
-    sweeps = progress.sweeps
-    wanted = {
-        project.id: [progress.wanted] if sweeps else progress.missing(project.id) for project in run.projects
-    }
     seen: set[str] = set()
 
-    def read(selection: Selection, window: Window) -> Iterator[list[Row]]:
+    def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         for rows in _scan(run, selection).read(window):
-            fresh = [row for row in rows if row["version"] not in seen]
-            seen.update(row["version"] for row in fresh)
-            yield [run.label(without(row, RELEASES.dropped)) for row in fresh]
+            yield [run.label(without(row, RELEASES.dropped)) for row in unseen(rows, "version", seen)]
 
-    for window, project_ids in by_window(wanted).items():
-        yield from read_projects(run, progress, window, project_ids, read)
-    progress.finish(swept=sweeps)
+    yield from read_projects(run, progress, read)
+    progress.finish()
 
 
 def releases_path(run: Run) -> str:
@@ -48,7 +41,7 @@ def releases_path(run: Run) -> str:
 
 
 def _scan(run: Run, selection: Selection) -> Scan:
-    """``status=`` present and empty brings archived releases as well; old servers order by release date."""
+    """``status=`` present and empty brings archived releases as well; old servers order by date of release."""
     return Scan(
         client=run.client,
         path=releases_path(run),
@@ -56,5 +49,5 @@ def _scan(run: Run, selection: Selection) -> Scan:
         key_of=lambda row: str(row["version"]),
         time_of=lambda row: parse_time(row.get("dateCreated")),
         params={"project": selection, "status": "", "sort": "date", "per_page": str(PAGE_SIZE)},
-        ordered=False,
+        ordered=not run.organization.may_be_old_server,
     )

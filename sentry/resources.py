@@ -15,7 +15,7 @@ from .client import Row
 from .endpoints import EVENTS, Table
 from .events import read_events, unknown_documents
 from .listings import read_listing
-from .progress import Choices, Progress
+from .progress import Choices, Progress, disposition_of
 from .run import CurrentRun, Project, Run
 from .session import logger
 
@@ -90,18 +90,23 @@ def _guarded(
 ) -> Iterator[Any]:
     """The table's rows; the table, or one project of it, is skipped with a warning where it cannot be read."""
     run = context.current_run()
-    metrics = dlt.current.resource_metrics()
+    metrics, disposition = dlt.current.resource_metrics(), disposition_of(dlt.current.resource())
+    given = 0
     try:
-        yield dlt.mark.materialize_table_schema()
-        yield from read(run)
+        for page in read(run):
+            given += len(page)
+            yield page
     except UNREADABLE as refusal:
-        if context.choices.strict:
+        # a replaced table would be emptied by it, and rows appended so far would come again
+        if context.choices.strict or disposition == "replace" or (disposition == "append" and given):
             raise
         metrics.setdefault("skipped", {})[project or ""] = str(refusal)
         what = f"{table.name} of project {project}" if project else table.name
         logger.warning("Skipped %s: %s What was loaded before stays.", what, refusal)
     finally:
         metrics["requests_of_run"] = run.requests_sent
+    if not given:
+        yield dlt.mark.materialize_table_schema()
 
 
 def _resource(table: Table, rows: Callable[..., Iterator[Any]], data_from: Any = None) -> DltResource:

@@ -98,11 +98,21 @@ class Run:
 
     @property
     def projects(self) -> list[Project]:
-        """The projects that this run reads, in the order of their slugs."""
+        """The projects that this run reads, in the order of their slugs.
+
+        Where the user chose none, those without access are left out: ``project=-1`` is silent about them, so
+        they must not count as read.
+        """
+        open_rows = [row for row in self.project_rows if row.get("hasAccess", True) or not self.all_projects]
         return sorted(
-            (Project(str(row["id"]), str(row["slug"])) for row in self.project_rows),
+            (Project(str(row["id"]), str(row["slug"])) for row in open_rows),
             key=lambda project: project.slug,
         )
+
+    @property
+    def project_ids(self) -> list[str]:
+        """The ids of these projects."""
+        return [project.id for project in self.projects]
 
     @property
     def all_projects(self) -> bool:
@@ -127,6 +137,9 @@ class Run:
         }
         chosen = self._connection.projects
         if chosen is None:
+            closed = sorted(str(row["slug"]) for row in found.values() if not row.get("hasAccess", True))
+            if closed:
+                logger.warning("Not open to the token's user, and so not read: %s.", ", ".join(closed))
             return list(found.values())
         names = {name for row in found.values() for name in (str(row["id"]), str(row["slug"]))}
         unknown = [name for name in chosen if name not in names]
@@ -218,8 +231,8 @@ def _claim_state(organization: Organization, connection: Connection) -> None:
         raise errors.SentryStateError(
             f"This pipeline has loaded organization {theirs['organization_id']} of {theirs['base_url']}, and is "
             f"now asked for {organization.slug} ({organization.id}) of {mine['base_url']}. Give that one a "
-            "pipeline_name and dataset_name of its own, or drop this pipeline's state and tables first: "
-            "dlt pipeline NAME drop --drop-all."
+            "pipeline_name and dataset_name of its own. If it is the same server under a new address, let the "
+            "pipeline forget the old one: dlt pipeline NAME drop --state-paths belongs_to."
         )
 
 

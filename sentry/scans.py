@@ -4,13 +4,14 @@ Sentry's cursors of such listings are offsets: a row that is added above the pos
 row that is deleted above it makes one vanish. So a scan does not walk along cursors where it can help it:
 after a page it asks for a new window that ends with the last second it saw. Each request is then the first
 page of its own window, and nothing that happens above can shift it. Cursors are left for what a window cannot
-split well, seconds that hold much of a page, and for old servers that ignore ``start`` and ``end``; what came
-that way is checked by a second, cheaper look, and read again where that shows more.
+split well, seconds that hold much of a page, for listings in another order, and for old servers that ignore
+``start`` and ``end``; what came that way is checked by a second, cheaper look, and read again where that shows
+more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -20,6 +21,9 @@ from .client import Page, Parameters, Row, SentryClient
 from .session import logger
 from .settings import MAX_PASSES, PAGES_PER_CHECK, SEAM_SHARE
 from .windows import Window, floor_seconds
+
+Seen = dict[str, int | None]
+"""Keys that were given, with their second."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,10 @@ class Scan:
         scope: The scope that reading it takes.
         key_of: A row's key, unique in the listing.
         time_of: The moment by which the listing is ordered and windowed; None where a row has none.
+        other_time_of: What stands in for it where the server does not apply the window.
         params: Query parameters besides the window.
-        cheap_params: The same for a pass that only looks which rows there are.
-        ordered: Whether an old server, too, orders it by that moment.
+        cheap_params: The same for a look that only tells which rows there are.
+        ordered: Whether it is surely ordered by that moment: only then can a window be narrowed by it.
     """
 
     client: SentryClient
@@ -42,6 +47,7 @@ class Scan:
     scope: str
     key_of: Callable[[Row], str]
     time_of: Callable[[Row], datetime | None]
+    other_time_of: Callable[[Row], datetime | None] = lambda _: None
     params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     cheap_params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     ordered: bool = True
@@ -53,68 +59,90 @@ class Scan:
             SentryRequestError: A page could not be had.
             SentryPaginationError: The listing kept changing, or its cursors run in a circle.
         """
-        end, seen = window.end, set[str]()
-        while end > window.start:
-            rest = Window(window.start, end)
-            pages = 0
-            oldest: int | None = None
-            for page in self._pages(rest, self.params):
-                if self._ignores(rest, page):
-                    logger.info("This server ignores start and end on %s; reading all of it.", self.path)
-                    yield from self._read_whole(rest, seen)
-                    return
-                pages += 1
-                yield self._fresh(page.rows, rest, seen)
-                oldest = min(filter(None, map(self._second_of, page.rows)), default=oldest)
-                if self._narrows(page, oldest, end, pages):
-                    break
-            else:
-                oldest = None
-            reached = window.start if oldest is None else oldest
-            if pages > 1:
-                yield from self._checked(Window(reached, end), seen)
-            if oldest is None:
-                return
-            end = oldest + 1
-            seen = {self.key_of(row) for row in page.rows if self._second_of(row) in (oldest, None)}
+        seen: Seen = {}
+        end: int | None = window.end
+        while end is not None and end > window.start:
+            seen = {key: second for key, second in seen.items() if second is None or second < end}
+            end = yield from self._read_down(Window(window.start, end), seen)
 
-    def _narrows(self, page: Page, oldest: int | None, end: int, pages: int) -> bool:
+    def _read_down(self, window: Window, seen: Seen) -> Generator[list[Row], None, int | None]:
+        """Read from the end of a window down to where a smaller window can go on.
+
+        Returns:
+            The end of that smaller window; None if nothing is left.
+        """
+        oldest: int | None = None
+        pages = 0
+        for page in self._pages(window, self.params):
+            if self._ignores(window, page):
+                logger.info("This server ignores start and end on %s; reading all of it.", self.path)
+                yield from self._read_whole(window, seen)
+                return None
+            pages += 1
+            yield self._fresh(page.rows, window, seen)
+            oldest = min(self._seconds(page.rows), default=oldest)
+            if oldest is not None and self._narrows(page, oldest, window.end, pages):
+                if pages > 1:
+                    yield from self._settled(Window(oldest, window.end), seen)
+                return oldest + 1
+        if pages > 1:
+            yield from self._settled(window, seen)
+        return None
+
+    def _narrows(self, page: Page, oldest: int, end: int, pages: int) -> bool:
         """Whether the next request should be a new window rather than this one's next page.
 
         The last second has to be read again then, so that is worth while only if it holds little of the page.
         """
-        if not page.has_next or oldest is None or oldest + 1 >= end:
+        if not (self.ordered and page.has_next and oldest + 1 < end):
             return False
         again = sum(self._second_of(row) in (oldest, None) for row in page.rows)
         return again * SEAM_SHARE <= len(page.rows) or pages >= PAGES_PER_CHECK
 
-    def _checked(self, window: Window, seen: set[str]) -> Iterator[list[Row]]:
-        """What a walk along cursors over this window has missed because rows moved meanwhile."""
-        for _ in range(MAX_PASSES):
-            look = self._pages(window, self.cheap_params or self.params)
-            if all(self.key_of(row) in seen for page in look for row in self._inside(page.rows, window)):
-                return
-            for page in self._pages(window, self.params):
-                yield self._fresh(page.rows, window, seen)
-        raise self._never_settled(window)
+    def _settled(self, window: Window, seen: Seen, *, whole: bool = False) -> Iterator[list[Row]]:
+        """What a walk along cursors over this window has missed because rows moved meanwhile.
 
-    def _read_whole(self, window: Window, seen: set[str]) -> Iterator[list[Row]]:
+        What one look shows has to be brought; rows that come after that look are the next run's.
+        """
+        owed = self._keys(window, whole=whole) - seen.keys()
+        for _ in range(MAX_PASSES):
+            if not owed:
+                return
+            for page in self._walk(window, self.params, whole=whole):
+                yield self._fresh(page.rows, window, seen, whole=whole)
+            owed -= seen.keys()
+        if owed & self._keys(window, whole=whole):
+            raise errors.SentryPaginationError(
+                f"The rows of {self.path} kept moving while they were read ({window}): {MAX_PASSES} readings "
+                "did not agree. Run again at a quieter time.",
+                path=self.path,
+            )
+
+    def _read_whole(self, window: Window, seen: Seen) -> Iterator[list[Row]]:
         """The window's rows from a server that ignores windows: from the newest row down to its start."""
-        for _ in range(MAX_PASSES):
-            pages = 0
-            for page in self._down_to(window.start, self.params):
-                pages += 1
-                yield self._fresh(page.rows, window, seen)
-            look = self._down_to(window.start, self.cheap_params or self.params) if pages > 1 else ()
-            if all(self.key_of(row) in seen for page in look for row in self._inside(page.rows, window)):
-                return
-        raise self._never_settled(window)
+        pages = 0
+        for page in self._walk(window, self.params, whole=True):
+            pages += 1
+            yield self._fresh(page.rows, window, seen, whole=True)
+        if pages > 1:
+            yield from self._settled(window, seen, whole=True)
 
-    def _down_to(self, start: int, params: Parameters) -> Iterator[Page]:
+    def _keys(self, window: Window, *, whole: bool) -> set[str]:
+        """Which rows a cheap look shows."""
+        return {
+            self.key_of(row)
+            for page in self._walk(window, self.cheap_params or self.params, whole=whole)
+            for row in page.rows
+            if (second := self._second_of(row)) is not None and window.start <= second < window.end
+        }
+
+    def _walk(self, window: Window, params: Parameters, *, whole: bool) -> Iterator[Page]:
+        if not whole:
+            yield from self._pages(window, params)
+            return
         for page in self.client.pages(self.path, params, scope=self.scope):
             yield page
-            newest = max(filter(None, map(self._second_of, page.rows)), default=start)
-            if self.ordered and newest < start:
+            if self.ordered and max(self._seconds(page.rows), default=window.start) < window.start:
                 return
 
     def _pages(self, window: Window, params: Parameters) -> Iterator[Page]:
@@ -125,30 +153,26 @@ class Scan:
 
         Some listings count the end as inside.
         """
-        seconds = filter(None, map(self._second_of, page.rows))
-        return any(not window.start <= second <= window.end for second in seconds)
+        return any(not window.start <= second <= window.end for second in self._seconds(page.rows))
 
-    def _fresh(self, rows: list[Row], window: Window, seen: set[str]) -> list[Row]:
+    def _fresh(self, rows: list[Row], window: Window, seen: Seen, *, whole: bool = False) -> list[Row]:
         """The rows inside the window that were not given before; they count as given from here on."""
-        fresh = {key: row for row in self._inside(rows, window) if (key := self.key_of(row)) not in seen}
-        seen.update(fresh)
+        fresh: dict[str, Row] = {}
+        for row in rows:
+            key, second = self.key_of(row), self._second_of(row)
+            if second is None and whole:
+                second = _floor(self.other_time_of(row))
+            if key not in seen and (second is None or window.start <= second < window.end):
+                fresh[key] = row
+                seen[key] = second
         return list(fresh.values())
 
-    def _inside(self, rows: list[Row], window: Window) -> list[Row]:
-        seconds = map(self._second_of, rows)
-        return [
-            row
-            for row, second in zip(rows, seconds, strict=True)
-            if second is None or window.start <= second < window.end
-        ]
+    def _seconds(self, rows: list[Row]) -> list[int]:
+        return [second for second in map(self._second_of, rows) if second is not None]
 
     def _second_of(self, row: Row) -> int | None:
-        time = self.time_of(row)
-        return None if time is None else floor_seconds(time)
+        return _floor(self.time_of(row))
 
-    def _never_settled(self, window: Window) -> errors.SentryPaginationError:
-        return errors.SentryPaginationError(
-            f"The rows of {self.path} kept moving while they were read ({window}): {MAX_PASSES} passes did not "
-            "agree. Run again at a quieter time.",
-            path=self.path,
-        )
+
+def _floor(time: datetime | None) -> int | None:
+    return None if time is None else floor_seconds(time)

@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -28,7 +29,8 @@ logger = logging.getLogger("dlt.sentry")
 """Below dlt's own logger, so that its handler and format serve, and one level shows just our requests."""
 
 _BACKEND_TROUBLE = re.compile(
-    r"time[d]?[ -]?out|too large|too many (rows|simultaneous)|try again|overloaded", re.I
+    r"time[d]?[ -]?out|query.*too large|too many (rows|simultaneous)|please try again|overloaded",
+    re.IGNORECASE,
 )
 
 
@@ -54,21 +56,29 @@ class SentrySession(Session):
         )
 
     def send(
-        self, request: requests.PreparedRequest, *, retry: bool = True, **kwargs: Any
+        self,
+        request: requests.PreparedRequest,
+        *,
+        retry: bool = True,
+        scope: str | None = None,
+        expected: type = object,
+        **kwargs: Any,
     ) -> requests.Response:
         """Send, and send again while that may help.
 
         Args:
             request: What to send.
             retry: False: once only.
+            scope: The scope that it takes, for the message of a 403.
+            expected: What the answer is, ``list`` or ``dict``; anything else is a broken answer.
             kwargs: As requests takes them.
 
         Raises:
             SentryRequestError: No usable answer, also after all attempts.
         """
         if not retry:
-            return self._send_once(request, **kwargs)
-        response: requests.Response = self._retrying(self._send_once, request, **kwargs)
+            return self._send_once(request, scope, expected, **kwargs)
+        response: requests.Response = self._retrying(self._send_once, request, scope, expected, **kwargs)
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -90,7 +100,9 @@ class SentrySession(Session):
             status=resp.status_code,
         )
 
-    def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def _send_once(
+        self, request: requests.PreparedRequest, scope: str | None, expected: type, **kwargs: Any
+    ) -> requests.Response:
         path, started = path_of(request.url), time.monotonic()
         self.sent += 1
         try:
@@ -99,8 +111,8 @@ class SentrySession(Session):
             raise _connection_error(path, request.url, error) from None
         _log_answer(request, response, time.monotonic() - started)
         if not response.ok:
-            raise refusal(response, path, is_organization_token=self._is_organization_token)
-        _parse_body(response, path)
+            raise refusal(response, path, scope, is_organization_token=self._is_organization_token)
+        _parse_body(response, path, expected)
         return response
 
     def _wait(self, attempt: RetryCallState) -> float:
@@ -123,7 +135,7 @@ def server_time(response: requests.Response) -> datetime | None:
 
 
 def refusal(
-    response: requests.Response, path: str, *, is_organization_token: bool
+    response: requests.Response, path: str, scope: str | None, *, is_organization_token: bool
 ) -> errors.SentryRequestError:
     """The error that an answer other than success stands for, with the cure in its message."""
     status, detail = response.status_code, _detail(response)
@@ -143,7 +155,7 @@ def refusal(
     elif status == 403:
         kind, cure = (
             errors.SentryPermissionError,
-            _permission_cure(response, is_organization_token=is_organization_token),
+            _permission_cure(response, scope, is_organization_token=is_organization_token),
         )
     elif status == 404:
         kind = errors.SentryNotFoundError
@@ -162,19 +174,21 @@ def refusal(
     return kind(f"{said.rstrip('.')}. {cure}".strip(), path=path, status=status, wait=wait)
 
 
-def _permission_cure(response: requests.Response, *, is_organization_token: bool) -> str:
+def _permission_cure(response: requests.Response, scope: str | None, *, is_organization_token: bool) -> str:
     if is_organization_token:
         return (
             "Organization tokens (sntrys_...) carry only the scope org:ci and cannot read issues or events. "
             f"Make a personal token or an internal integration instead: {TOKEN_PAGE}."
         )
     challenge = re.search(r'scope="([^"]+)"', response.headers.get("WWW-Authenticate", ""))
-    if challenge:
-        return f"The token lacks the scope {challenge.group(1)}."
     if "html" in response.headers.get("Content-Type", ""):
         return (
             "That page came from a proxy or an address filter before Sentry: ask for this machine's access."
         )
+    if scope:
+        return f"The token lacks the scope {scope}, or its user has no access there."
+    if challenge:
+        return f"The token needs one of the scopes {challenge.group(1)}, and its user access there."
     return "The token lacks a scope, or its user has no access there."
 
 
@@ -202,30 +216,32 @@ def _connection_error(
     )
 
 
-def _parse_body(response: requests.Response, path: str) -> None:
-    """Parse once, here, where a body that was cut short can still be asked for again."""
-    if not response.content:
-        parsed = None
-    else:
-        try:
-            parsed = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            parsed = _lenient_json(response, path)
+def _parse_body(response: requests.Response, path: str, expected: type) -> None:
+    """Parse once, here, where a body that was cut short or lost can still be asked for again."""
+    if response.status_code == 204:
+        return
+    parsed = _json(response.content)
+    if parsed is None or not isinstance(parsed, expected):
+        kind = response.headers.get("Content-Type", "no content type")
+        wanted = {"list": "a list", "dict": "an object"}.get(expected.__name__, "JSON")
+        raise errors.SentryResponseError(
+            f"The answer to {path} is not {wanted} ({kind}, {len(response.content)} bytes): it was cut short, or "
+            "a proxy or another server answered. Check that base_url is a Sentry server.",
+            path=path,
+            status=response.status_code,
+        )
     response.json = lambda **_: parsed  # type: ignore[method-assign]
 
 
-def _lenient_json(response: requests.Response, path: str) -> Any:
-    """What the strict parser refuses but Sentry's own one writes: NaN, lone surrogates."""
-    try:
-        return json.loads(response.content)
-    except ValueError:
-        kind = response.headers.get("Content-Type", "no content type")
-        raise errors.SentryResponseError(
-            f"The answer to {path} is not JSON ({kind}, {len(response.content)} bytes): it was cut short, or a "
-            "proxy or another server answered. Check that base_url is a Sentry server.",
-            path=path,
-            status=response.status_code,
-        ) from None
+def _json(content: bytes) -> Any:
+    """The parsed content; None where it is no JSON.
+
+    What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates.
+    """
+    for parse in (orjson.loads, json.loads):
+        with suppress(ValueError):
+            return parse(content)
+    return None
 
 
 def _detail(response: requests.Response) -> str:
@@ -244,10 +260,10 @@ def _detail(response: requests.Response) -> str:
 def _seconds_to_reset(response: requests.Response) -> float | None:
     """Seconds until the rate limit's window ends, by the server's own clock; None: back off instead.
 
-    Sentry's web API sends no ``Retry-After`` (a proxy before it may), and a limit on concurrent requests has
-    no useful reset.
+    Sentry's web API sends no ``Retry-After`` (a proxy before it may). A limit on concurrent requests has no
+    useful reset; it is met where requests remain in the window.
     """
-    if response.headers.get("X-Sentry-Rate-Limit-ConcurrentRemaining") == "0":
+    if response.headers.get("X-Sentry-Rate-Limit-Remaining", "0") != "0":
         return None
     try:
         reset = float(response.headers["X-Sentry-Rate-Limit-Reset"])

@@ -27,9 +27,6 @@ class Window:
         """Length in seconds, never negative."""
         return max(0, self.end - self.start)
 
-    def __contains__(self, moment: object) -> bool:
-        return isinstance(moment, datetime) and self.start <= floor_seconds(moment) < self.end
-
     def __str__(self) -> str:
         return f"{sentry_time(self.start)} to {sentry_time(self.end)} UTC"
 
@@ -45,7 +42,7 @@ class Window:
 
 def sentry_time(seconds: int) -> str:
     """A moment as text without a zone: old servers misread ``+hh:mm`` and all read naive times as UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def floor_seconds(moment: datetime) -> int:

@@ -136,13 +136,28 @@ def test_a_cursor_that_repeats_is_an_error_and_not_the_end(serve: Callable[..., 
         {"drop": "body"},
         {"status": 200, "body": b'[{"id": "1"', "content_type": "application/json"},
         {"status": 200, "body": b"<html>please log in</html>"},
+        {"status": 200, "body": b"", "content_type": "application/json"},
+        {"status": 200, "body": b"null", "content_type": "application/json"},
+        {"status": 200, "body": b'{"error": "x"}', "content_type": "application/json"},
         {
             "status": 400,
             "body": b'{"detail":"Query timeout. Please try again."}',
             "content_type": "application/json",
         },
     ],
-    ids=["500", "502", "503", "dropped", "cut-in-the-body", "json-cut-short", "html", "snuba-timeout"],
+    ids=[
+        "500",
+        "502",
+        "503",
+        "dropped",
+        "cut-in-the-body",
+        "json-cut-short",
+        "html",
+        "empty",
+        "null",
+        "an-object",
+        "snuba-timeout",
+    ],
 )
 def test_what_may_pass_is_tried_again(serve: Callable[..., Sandbox], failure: dict[str, object]) -> None:
     server = serve()
@@ -176,7 +191,7 @@ def test_attempts_are_bounded_and_the_error_names_the_path(serve: Callable[..., 
     server = serve()
     server.fail_next(99, status=503)
     with pytest.raises(errors.SentryServerError, match="Sentry answered 503 on organizations/acme/teams/"):
-        reader(server).get("organizations/acme/teams/")
+        list(reader(server).listing("organizations/acme/teams/"))
     assert len(server.requests) == 5
 
 
@@ -187,13 +202,15 @@ def test_a_429_waits_until_the_limit_resets_by_the_servers_own_clock(
         "Date": "Sat, 01 Aug 2026 12:00:00 GMT",
         "X-Sentry-Rate-Limit-Limit": "40",
         "X-Sentry-Rate-Limit-Remaining": "0",
+        "X-Sentry-Rate-Limit-ConcurrentLimit": "1",
+        "X-Sentry-Rate-Limit-ConcurrentRemaining": "0",
         "X-Sentry-Rate-Limit-Reset": "1785585601",
     }
     url, asked = scripted(
         [(429, limited, b'"You are attempting to use this endpoint too frequently"'), (200, {}, b"[]")]
     )
     started = time.monotonic()
-    assert client_of(url).get("things/") == []
+    assert list(client_of(url).listing("things/")) == [[]]
     assert 1 <= time.monotonic() - started < 3
     assert len(asked) == 2
 
@@ -297,19 +314,21 @@ def test_the_token_is_in_no_log_line_and_in_no_error(
     serve: Callable[..., Sandbox], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = serve()
-    dlt_logger = logging.getLogger("dlt")
-    dlt_logger.propagate, level = True, dlt_logger.level
+    client = reader(server)
+    dlt_logger, ours = logging.getLogger("dlt"), logging.getLogger("dlt.sentry")
+    dlt_logger.addHandler(caplog.handler)
+    levels = dlt_logger.level, ours.level
     dlt_logger.setLevel(logging.DEBUG)
+    ours.setLevel(logging.DEBUG)
     try:
-        with caplog.at_level(logging.DEBUG, logger="dlt.sentry"):
-            client = reader(server)
-            list(client.listing("organizations/acme/teams/"))
-            server.fail_next(9, status=500, body=server.token.encode())
-            with pytest.raises(errors.SentryServerError) as error:
-                client.get("organizations/acme/teams/")
+        list(client.listing("organizations/acme/teams/"))
+        server.fail_next(9, status=500, body=server.token.encode())
+        with pytest.raises(errors.SentryServerError) as error:
+            client.get("organizations/acme/")
     finally:
-        dlt_logger.propagate = False
-        dlt_logger.setLevel(level)
+        dlt_logger.removeHandler(caplog.handler)
+        dlt_logger.setLevel(levels[0])
+        ours.setLevel(levels[1])
     assert "organizations/acme/teams/ ?per_page=100 -> 200" in caplog.text
     assert "rate limit: {'limit'" in caplog.text
     assert server.token not in caplog.text

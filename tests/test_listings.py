@@ -197,7 +197,7 @@ def test_unknown_nested_fields_of_an_event_become_json_and_no_tables(
     server = serve(projects=1)
     body = (
         b'[{"eventID": "0123456789abcdef0123456789abcdef", "id": "0123456789abcdef0123456789abcdef",'
-        b' "projectID": "100", "groupID": null, "dateCreated": null, "dateReceived": "2026-08-01T10:00:00Z",'
+        b' "projectID": "101", "groupID": null, "dateCreated": null, "dateReceived": "2026-08-01T10:00:00Z",'
         b' "tags": [{"key": "level", "value": "error"}], "release": {"version": "shop@1"},'
         b' "novelty": {"deep": {"er": [1, 2]}}, "list": [{"a": 1}]}]'
     )
