@@ -91,17 +91,15 @@ class Demo:
         self._server.stop()
 
     def pipeline(self, progress: Any) -> dlt.Pipeline:
-        """The demo's own pipeline, so that its state never meets a user's."""
-        file = FOLDER / "sentry.duckdb"
-        pipeline = dlt.pipeline(
+        """The demo's own pipeline, its state in the folder too: it never meets a user's or another demo's."""
+        folder = FOLDER.resolve()
+        return dlt.pipeline(
             "sentry_demo",
-            destination=dlt.destinations.duckdb(str(file)),
+            pipelines_dir=str(folder / "pipelines"),
+            destination=dlt.destinations.duckdb(str(folder / "sentry.duckdb")),
             dataset_name="sentry_data",
             progress=progress,
         )
-        if not file.exists():
-            pipeline.drop()
-        return pipeline
 
     def report(self, pipeline: dlt.Pipeline) -> bool:
         """Print the answers, and whether the warehouse has all that the server has, each row once."""
