@@ -16,6 +16,8 @@ from typing import Any
 
 import dlt
 
+from sentry.errors import SentryConfigurationError
+
 from .clock import Clock
 from .programs import PROGRAMS, run_all
 from .server import HOST, Sandbox
@@ -69,7 +71,13 @@ class Demo:
         born, port = _identity()
         world = World.build(**SIZE, now=born)
         world.clock = Clock()
-        self._server = Sandbox(world=world, port=port, journal=FOLDER / "sent-events.jsonl")
+        try:
+            self._server = Sandbox(world=world, port=port, journal=FOLDER / "sent-events.jsonl")
+        except OSError as error:
+            raise SentryConfigurationError(
+                f"The demo's port {port} cannot be used ({error.strerror}): another demo may be running. End it, "
+                f"or remove the folder {FOLDER}."
+            ) from None
         self.settings = {
             "auth_token": self._server.token,
             "organization": world.organization.slug,
@@ -141,6 +149,7 @@ def _identity() -> tuple[datetime, int]:
         born = datetime.fromisoformat(known["born"])
         if datetime.now(UTC) - born < LONGEST_AGE:
             return born, int(known["port"])
+        _say(f"The demo of {born:%Y-%m-%d} is too old; a new one begins in the folder {FOLDER}.\n")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     born, port = datetime.now(UTC).replace(microsecond=0), _free_port()
