@@ -17,7 +17,7 @@ from dlt.extract import DltResource
 from dlt.extract.incremental import Incremental
 
 from .errors import SentryConfigurationError
-from .session import logger
+from .run import Run
 from .settings import HISTORY_DAYS, SWEEP_SLACK_SECONDS
 from .windows import Window, floor_seconds, sentry_time, still_missing, union
 
@@ -46,26 +46,22 @@ class Progress:
 
     Args:
         choices: What the user asked for.
-        now: The pinned end of this run, seconds since 1970.
+        run: The extraction; its pinned end is the end of what is read.
         since: For tables whose rows do not age out: the first second of history, whatever ``start`` says.
     """
 
-    def __init__(self, choices: Choices, now: int, since: int | None = None) -> None:
+    def __init__(self, choices: Choices, run: Run, since: int | None = None) -> None:
         resource = dlt.current.resource()
         self._cursor = _cursor_of(resource.incremental)
         self._state = dlt.current.resource_state()
         self._covered: dict[str, list[list[int]]] = self._state.setdefault("covered", {})
         self._choices = choices
-        self._now = now
+        self._now = run.now
         self._since = since
         self._disposition = disposition_of(resource)
+        self._sweeps = False
         self._exact = _exact_window(self._cursor)
-        if self._exact is not None and self._exact.end > now:
-            logger.warning(
-                "The end of the range asked for, %s UTC, is not reached yet: what comes after %s is not in it.",
-                sentry_time(self._exact.end),
-                sentry_time(now),
-            )
+        self._warn_of_limits(run)
 
     @property
     def wanted(self) -> Window:
@@ -85,9 +81,8 @@ class Progress:
         """Whether rows are appended: then none may be given twice, not even over two runs."""
         return self._disposition == "append"
 
-    @property
-    def sweeps(self) -> bool:
-        """Whether this run reads everything, because the last time it did so is too long ago."""
+    def _is_sweep_due(self) -> bool:
+        """Whether the last time that everything was read is too long ago."""
         if self._exact is not None or self.only_adds:
             return False
         swept_at = self._state.get("swept_at")
@@ -96,7 +91,8 @@ class Progress:
 
     def plan(self, project_ids: Iterable[str]) -> dict[str, list[Window]]:
         """What this run reads of each project: all that is wanted in a sweep, else what is missing."""
-        if self.sweeps:
+        self._sweeps = self._is_sweep_due()
+        if self._sweeps:
             return {project_id: [self.wanted] for project_id in project_ids}
         return {project_id: self.missing(project_id) for project_id in project_ids}
 
@@ -114,6 +110,19 @@ class Progress:
                 merged = union([*self._windows(project_id), window])
                 self._covered[project_id] = [[part.start, part.end] for part in merged]
 
+    def _warn_of_limits(self, run: Run) -> None:
+        if self._exact is not None and self._exact.end > self._now:
+            run.warn_once(
+                f"The end of the range asked for, {sentry_time(self._exact.end)} UTC, is not reached yet: what "
+                f"comes after {sentry_time(self._now)} is not in it."
+            )
+        if self._since is None and self.wanted.start < self._now - HISTORY_DAYS * 86_400:
+            run.warn_once(
+                f"History is wanted from {sentry_time(self.wanted.start)} UTC. Sentry keeps errors for 30 or "
+                f"{HISTORY_DAYS} days (a server of your own as long as it is told to); what it has forgotten "
+                "cannot be loaded."
+            )
+
     def pass_unfiltered(self) -> None:
         """Keep dlt's own filter off: it would drop the old rows that a sweep or a newcomer brings."""
         self._cursor.advance(None)
@@ -122,7 +131,7 @@ class Progress:
         """Move the cursor to the end of this run, and note a sweep if it was one."""
         if self._exact is None:
             self._cursor.advance(datetime.fromtimestamp(self._now, UTC))
-            if self.sweeps:
+            if self._sweeps:
                 self._state["swept_at"] = self._now
 
     def _windows(self, project_id: str) -> list[Window]:

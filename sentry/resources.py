@@ -79,7 +79,7 @@ def _following(
     read: Callable[[Run, Progress], Iterator[list[Row]]],
     since: int | None = None,
 ) -> Iterator[list[Row]]:
-    progress = Progress(context.choices, run.now, since)
+    progress = Progress(context.choices, run, since)
     for page in read(run, progress):
         progress.pass_unfiltered()
         yield page

@@ -86,6 +86,14 @@ class Run:
         )
         self.now = _pinned_end(response)
         self._lock = threading.RLock()
+        self._warned: set[str] = set()
+
+    def warn_once(self, message: str) -> None:
+        """Log a warning, once in this run however many tables have cause for it."""
+        with self._lock:
+            if message not in self._warned:
+                self._warned.add(message)
+                logger.warning(message)
 
     @property
     def requests_sent(self) -> int:
@@ -228,11 +236,12 @@ def _claim_state(organization: Organization, connection: Connection) -> None:
     mine = {"organization_id": organization.id, "base_url": server_identity(connection.base_url)}
     theirs = state.setdefault("belongs_to", mine)
     if theirs != mine:
+        name = _outside_a_pipeline(lambda: dlt.current.pipeline().pipeline_name)
         raise errors.SentryStateError(
             f"This pipeline has loaded organization {theirs['organization_id']} of {theirs['base_url']}, and is "
             f"now asked for {organization.slug} ({organization.id}) of {mine['base_url']}. Give that one a "
             "pipeline_name and dataset_name of its own. If it is the same server under a new address, let the "
-            "pipeline forget the old one: dlt pipeline NAME drop --state-paths belongs_to."
+            f"pipeline forget the old one: dlt pipeline {name or 'NAME'} drop --state-paths belongs_to."
         )
 
 

@@ -362,7 +362,7 @@ def test_a_projects_address_is_forgotten_as_the_message_says(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
     warehouse.load(serve(), "teams")
-    with pytest.raises(Exception, match="dlt pipeline NAME drop --state-paths belongs_to") as error:
+    with pytest.raises(Exception, match="dlt pipeline test drop --state-paths belongs_to") as error:
         warehouse.load(serve(), "teams")
     assert error.value.__cause__ is not None
     assert isinstance(error.value.__cause__.__cause__, errors.SentryStateError)

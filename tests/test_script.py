@@ -129,6 +129,14 @@ def test_a_range_with_an_end_leaves_progress_alone(
     assert rows(tmp_path, "SELECT count(*) FROM sentry_data.events") == [(60,)]
 
 
+def test_what_cannot_be_loaded_is_said_once(script: Script, serve: Callable[..., Sandbox]) -> None:
+    server = serve()
+    done = script(server, "--start-date", "2025-01-01", "--end-date", "2026-09-01")
+    assert done.returncode == 0
+    assert done.stderr.count("History is wanted from 2025-01-01T00:00:00 UTC") == 1
+    assert done.stderr.count("2026-09-01T00:00:00 UTC, is not reached yet") == 1
+
+
 def test_an_external_schedulers_interval_is_the_range(
     script: Script, serve: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
@@ -354,7 +362,7 @@ def test_dlt_init_lays_out_a_project_that_runs(serve: Callable[..., Sandbox], tm
 
 
 def test_the_state_belongs_to_one_organization_and_server(
-    script: Script, serve: Callable[..., Sandbox]
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     first, other = serve(), serve(seed=2)
     assert script(first, "--resources", "teams").returncode == 0
@@ -362,6 +370,11 @@ def test_the_state_belongs_to_one_organization_and_server(
     assert done.returncode == 2
     assert "This pipeline has loaded organization" in done.stderr
     assert "pipeline_name and dataset_name of its own" in done.stderr
+    cure = "dlt pipeline sentry drop --state-paths belongs_to"
+    assert cure in done.stderr
+    command = [str(Path(sys.executable).parent / "dlt"), "pipeline", "-y", *cure.split()[2:]]
+    subprocess.run(command, cwd=tmp_path, env=os.environ, check=True, capture_output=True, timeout=60)
+    assert script(other, "--resources", "teams").returncode == 0
 
 
 @pytest.fixture
