@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test test-contract test-all-pythons lint format clean
+.PHONY: demo test test-contract test-all-pythons lint format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
 $(VENV)/installed: requirements.txt requirements-dev.txt
@@ -35,6 +35,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate.py
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

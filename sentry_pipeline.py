@@ -5,22 +5,26 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime.collector import LogCollector
+from filelock import FileLock, Timeout
 
-from sentry import TABLES, SentryError, errors, sentry_source
+from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, sentry_source
 from sentry.access import Report, check_access
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -66,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _perform(options)
     except KeyboardInterrupt:
         return _interrupted()
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return DONE
     except (SentryError, DltException) as error:
         cause = _cause(error)
         if isinstance(cause, KeyboardInterrupt):
@@ -78,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupted() -> int:
-    print("Interrupted. What was loaded is whole; the next run goes on from there.", file=sys.stderr)
+    print(
+        "Interrupted. Rows and progress are as before; the next run loads what was read whole, or reads it again.",
+        file=sys.stderr,
+    )
     return FAILED
 
 
@@ -87,12 +97,15 @@ def _perform(options: argparse.Namespace) -> int:
         _print_columns((table.name, table.row, table.loading) for table in TABLES.values())
         return DONE
     if options.command == "check":
-        return _check(check_access(**_settings(options, "organization", "base_url", "projects")))
+        return _print_report(check_access(**_settings(options, "organization", "base_url", "projects")))
     if options.demo:
         return _demo(options)
-    pipeline = dlt.pipeline(
-        "sentry", destination="duckdb", dataset_name="sentry_data", progress=_progress(options)
-    )
+    if options.destination:  # dlt warns at each run where the one named here is not the one used
+        pipeline = dlt.pipeline("sentry", dataset_name="sentry_data", progress=_progress(options))
+    else:
+        pipeline = dlt.pipeline(
+            "sentry", destination="duckdb", dataset_name="sentry_data", progress=_progress(options)
+        )
     settings = _settings(options, *SOURCE_SETTINGS)
     if options.full_refresh:
         settings["strict"] = True  # a table that cannot be read now must not be dropped
@@ -112,33 +125,76 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         PipelineStepFailed: Something went wrong; its cause says what.
     """
     started = time.monotonic()
-    for name, value in WRITER_SETTINGS.items():
-        if dlt.config.get(name) is None:
-            dlt.config[name] = value
-    target = {
-        name: value
-        for name, value in (("destination", options.destination), ("dataset_name", options.dataset_name))
-        if value is not None
-    }
-    source = sentry_source(**settings).with_resources(*(options.resources or TABLES))
-    capabilities = _destination(pipeline, options).capabilities()
-    if not capabilities.supported_merge_strategies and options.write_disposition is None:
-        print(
-            "This destination cannot merge: rows that are read again are added again. Choose a table format "
-            "that can (on filesystem: delta), or --write-disposition append, which reads nothing twice.",
-            file=sys.stderr,
-        )
-    if pipeline.has_pending_data:
-        print("Finishing what an earlier run left behind.", file=sys.stderr)
-        pipeline.run(**target)
+    _bound_memory()
+    target = _settings(options, "destination", "dataset_name")
+    source = sentry_source(**settings).with_resources(*(options.resources or DEFAULT_TABLES))
+    destination = _destination(pipeline, options)
+    _warn_of_places(pipeline, options, destination)
     choices = {
         "write_disposition": options.write_disposition,
         "refresh": "drop_resources" if options.full_refresh else None,
-        # with event bodies parquet is many times faster than inserts
-        "loader_file_format": "parquet" if "parquet" in capabilities.supported_loader_file_formats else None,
+        "loader_file_format": _file_format(destination),
     }
-    info = pipeline.run(source, **target, **choices)
+    with _alone(pipeline):
+        if pipeline.has_pending_data:
+            print("Finishing what an earlier run left behind.", file=sys.stderr)
+            pipeline.run(**target)
+        info = pipeline.run(source, **target, **choices)
     _print_summary(pipeline, info, source.selected_resources, time.monotonic() - started)
+
+
+def _bound_memory() -> None:
+    """Set what the user has not set: dlt's own buffers are made for small rows."""
+    for name, value in WRITER_SETTINGS.items():
+        if dlt.config.get(name) is None:
+            dlt.config[name] = value
+
+
+def _file_format(destination: Destination[Any, Any]) -> Any:
+    """Parquet for DuckDB, where it is many times faster for event bodies than inserts; else its own choice."""
+    is_duckdb = destination.destination_name in (
+        "duckdb",
+        "motherduck",
+    ) or destination.destination_type.endswith((".duckdb", ".motherduck"))
+    return "parquet" if is_duckdb and find_spec("pyarrow") else None
+
+
+def _warn_of_places(
+    pipeline: dlt.Pipeline, options: argparse.Namespace, destination: Destination[Any, Any]
+) -> None:
+    """Say where rows go, where that may surprise."""
+    begun_in = pipeline.get_local_state_val("initial_cwd")
+    if not options.destination and not options.demo and Path(begun_in) != Path.cwd():
+        print(
+            f"Pipeline {pipeline.pipeline_name} began in {begun_in}: its DuckDB file is there unless you gave it a "
+            "place. dlt keeps one state per pipeline name and user; DLT_DATA_DIR keeps several apart.",
+            file=sys.stderr,
+        )
+    if destination.destination_type.endswith(".filesystem") and options.write_disposition is None:
+        print(
+            "Plain files only grow: rows that are read again are added again. Take the newest _dlt_load_id per "
+            "key, or a table format that merges (README.md, another destination).",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _alone(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keep a second run of the same pipeline out: dlt's working folder is made for one.
+
+    Raises:
+        SentryError: Another run is under way.
+    """
+    folder = Path(pipeline.pipelines_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise SentryError(
+            f"Another run of pipeline {pipeline.pipeline_name} is under way. Start this one when it has ended, or "
+            "set DLT_DATA_DIR to another folder for it."
+        ) from None
 
 
 SOURCE_SETTINGS = ("organization", "base_url", "projects", "start_date", "end_date")
@@ -155,7 +211,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "command",
         nargs="?",
-        choices=("load", "check"),
         default="load",
         metavar="check",
         help="print who the token is, its scopes and which tables it can read; load nothing",
@@ -192,10 +247,25 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="print tracebacks")
     add("--demo", action="store_true", help="load two weeks of a stand-in Sentry that runs on this machine")
     options = parser.parse_args(arguments)
+    if options.command not in ("load", "check"):
+        parser.error(f"no command {options.command!r}; the only one is check")
+    _check_combinations(parser, options)
     if options.projects:
         options.projects = [name for text in options.projects for name in text.split(",") if name]
     _check_tables(parser, options)
-    return options  # fmt: skip
+    return options
+
+
+def _check_combinations(parser: Parser, options: argparse.Namespace) -> None:
+    """Refuse what would quietly do something else than it says."""
+    given = {name for name, value in vars(options).items() if value not in (None, False)} - {"command"}
+    empty = [name for name in given if getattr(options, name) in ("", [""])]
+    if empty:
+        parser.error(f"--{empty[0].replace('_', '-')} is empty: leave it out, or give it a value")
+    if options.full_refresh and given & {"end_date", "projects", "write_disposition"}:
+        parser.error("--full-refresh drops the tables to load all again; it does not go with a part of it")
+    if options.demo and given - {"demo", "progress", "verbose", "debug"}:
+        parser.error("--demo loads its own data and takes no other options than --progress, -v and --debug")
 
 
 def _check_tables(parser: Parser, options: argparse.Namespace) -> None:
@@ -215,7 +285,7 @@ def _settings(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _progress(options: argparse.Namespace) -> Any:
-    chosen = options.progress or ("tqdm" if sys.stderr.isatty() else "log")
+    chosen = options.progress or ("tqdm" if sys.stderr.isatty() and find_spec("tqdm") else "log")
     if chosen == "log":
         return LogCollector(log_period=10, logger=sys.stdout, dump_system_stats=False)
     return None if chosen == "none" else chosen
@@ -245,7 +315,7 @@ def _demo(options: argparse.Namespace) -> int:
         return DONE if demo.report(pipeline) else FAILED
 
 
-def _check(report: Report) -> int:
+def _print_report(report: Report) -> int:
     print(f"Server        {report.base_url}")
     print(f"Token of      {report.identity.name}")
     print(f"Scopes        {' '.join(report.identity.scopes) or 'the server does not tell'}")
@@ -269,7 +339,7 @@ def _print_summary(pipeline: dlt.Pipeline, info: LoadInfo, tables: Iterable[str]
     chosen = set(tables)
     print()
     _print_columns(
-        (name, f"{count:>9,} rows")
+        (name, f"{count:>9,} rows read")
         for name, count in sorted(counts.items())
         if name.partition("__")[0] in chosen
     )
@@ -300,7 +370,18 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    """The message without line breaks; dlt's longest ones cut to what to do."""
+    text = " ".join(str(error).split())
+    locked = re.search(r"Could not set lock on file \"([^\"]+)\".*?PID (\d+)", text)
+    if locked:
+        return f"{locked[1]} is open in another program (process {locked[2]}). Close it there and run again."
+    if isinstance(error, ConfigFieldMissingException):
+        return (
+            f"Not configured: {', '.join(error.fields)} of {error.spec_name}. Put it into .dlt/secrets.toml as the "
+            "page of the destination says (https://dlthub.com/docs/dlt-ecosystem/destinations/); -v shows where "
+            "it was looked for."
+        )
+    return text
 
 
 if __name__ == "__main__":

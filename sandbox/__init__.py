@@ -11,6 +11,7 @@ answer contains `SECRET`, so that a test can prove that none of them travelled o
 
 from .catalog import SECRET
 from .exchange import RecordedRequest
+from .extras import CheckIn, Comment, Commit, Deploy, Monitor, Replay, Repository, UserReport
 from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
 from .server import Sandbox
 from .switches import Limit, Switches
@@ -18,17 +19,25 @@ from .world import World
 
 __all__ = [
     "SECRET",
+    "CheckIn",
+    "Comment",
+    "Commit",
+    "Deploy",
     "Environment",
     "Event",
     "Issue",
     "Limit",
     "Member",
+    "Monitor",
     "Organization",
     "Project",
     "RecordedRequest",
     "Release",
+    "Replay",
+    "Repository",
     "Sandbox",
     "Switches",
     "Team",
+    "UserReport",
     "World",
 ]

@@ -1,6 +1,7 @@
 """Endpoints of an organization and its projects: settings, people, environments, releases."""
 
 from .answers import Answer, json_answer
+from .api_releases import listed
 from .call import Call
 from .dates import requested_window
 from .errors import bad_request
@@ -22,9 +23,6 @@ from .records import (
 )
 from .records import (
     project as project_row,
-)
-from .records import (
-    release as release_row,
 )
 from .records import (
     team as team_row,
@@ -153,7 +151,7 @@ def releases(call: Call) -> Answer:
         and (not environments or _seen_in(release, environments))
     ]
     found.sort(key=lambda release: _release_order(call, release), reverse=True)
-    return call.listing(found, lambda release: release_row(release, release.projects))
+    return call.listing(found, lambda release: listed(call, release))
 
 
 def _named(release: Release, text: str, *, old: bool) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import quote
 
 import orjson
 
@@ -10,12 +11,14 @@ from .access import Access, chosen_projects
 from .answers import Answer, json_answer
 from .errors import ApiError, not_found, nothing_here
 from .model import Project
-from .paging import MAX_PAGE, Page, PageRequest, Step, link_header, offset_page
+from .paging import MAX_PAGE, Page, PageRequest, Step, link_header, offset_page, row_page
 from .params import Params
 from .switches import Switches
 from .world import World
 
 Item = TypeVar("Item")
+
+PLAIN = "/@:+$&=,;!()*'~"  # What the path of a link shows as it is.
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Call:
             cursor = page.next.cursor._replace(value=value, offset=offset, is_prev=bool(is_prev))
             page.next = Step(cursor, results=True)
         query = self.params.without("cursor")
-        url = f"{self.switches.link_host or self.site.origin}{self.path}"
+        url = f"{self.switches.link_host or self.site.origin}{quote(self.path, safe=PLAIN)}"
         links = {"Link": link_header(page, url, query)}
         body = orjson.dumps([shape(row) for row in page.rows if row is not None])
         return Answer(body, headers={**links, **(headers or {})})
@@ -112,10 +115,20 @@ class Call:
         """A listing, with rows filtered away in its middle when the switch says so."""
         return with_gap(rows, limit) if self.switches.empty_pages else rows
 
-    def listing(self, rows: Sequence[Item], shape: Callable[[Item], object]) -> Answer:
+    def listing(
+        self, rows: Sequence[Item], shape: Callable[[Item], object], headers: dict[str, str] | None = None
+    ) -> Answer:
         """A listing paged by SQL offset, as most are."""
         request = self.page_request()
-        return self.page(offset_page(self.gapped(rows, request.limit), request), shape)
+        return self.page(offset_page(self.gapped(rows, request.limit), request), shape, headers)
+
+    def by_row(
+        self, rows: Sequence[Item], shape: Callable[[Item], object], *, size: int = MAX_PAGE
+    ) -> Answer:
+        """A listing paged by the absolute row."""
+        request = self.page_request(size)
+        listed = self.gapped(rows, request.limit)
+        return self.page(row_page(lambda offset, count: listed[offset : offset + count], request), shape)
 
     def not_on_old_servers(self) -> None:
         """Refuse an endpoint that old servers do not have."""

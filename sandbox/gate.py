@@ -1,10 +1,11 @@
 """What stands before the application: recording, hooks, failures to order, and the server's date."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,7 +47,7 @@ class Gate:
         if scope["type"] != "http":
             return
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        incoming = IncomingRequest(scope["method"], scope["path"], pairs)
+        incoming = IncomingRequest(scope["method"], _path(scope), pairs)
         if incoming.path.startswith(self._api):
             self._call_hooks(incoming)
         exchange = _Exchange(self, incoming, scope, send)
@@ -139,6 +140,12 @@ class _Exchange:
     @property
     def _transport(self) -> asyncio.Transport:
         return cast("asyncio.Transport", self._scope["state"]["transport"])
+
+
+def _path(scope: Scope) -> str:
+    """The path asked for, decoded but for slashes inside a name, such as the version of a release."""
+    raw = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return "%2F".join(unquote(part) for part in re.split("%2f", raw, flags=re.IGNORECASE))
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

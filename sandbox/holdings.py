@@ -6,6 +6,7 @@ from random import Random
 
 from .clock import Clock
 from .dates import DAY
+from .extras import Extras, Monitor, Replay
 from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
 
 
@@ -16,6 +17,7 @@ class Holdings:
         self.lock = threading.RLock()
         self.clock = Clock(now.replace(tzinfo=UTC) if now and now.tzinfo is None else now)
         self.random = Random(seed)
+        self.extras = Extras(seed)
         self.retention_days = 90
         self.whole_seconds = True
         self.version = 0
@@ -78,6 +80,33 @@ class Holdings:
         """The error events of all projects, oldest first within a project."""
         with self.lock:
             return [entry[2] for project in self.projects for entry in project.timeline]
+
+    @property
+    def monitors(self) -> list[Monitor]:
+        """The cron monitors of the projects there are."""
+        return [monitor for monitor in self.extras.monitors if monitor.project.active]
+
+    @property
+    def replays(self) -> list[Replay]:
+        """The replays of the projects there are, in the order they were added."""
+        return [replay for replay in self.extras.replays if replay.project.active]
+
+    def teams_of(self, project: Project) -> list[Team]:
+        """The teams that own a project, its first one first."""
+        others = set(self.extras.more_teams[project.id]) - {project.team.id}
+        return [project.team, *(team for team in self.teams if team.id in others)]
+
+    def reports_of(self, issue: Issue) -> int:
+        """How many pieces of old feedback an issue has."""
+        return sum(report.issue_id == issue.id for report in self.extras.reports[issue.project.id])
+
+    def release(self, name: "str | Release") -> Release:
+        """A release by its version.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return name if isinstance(name, Release) else self.releases[name]
 
     def project(self, name: "str | Project") -> Project:
         """A project by slug or id.

@@ -52,7 +52,7 @@ def base(call: Call, issue: Issue) -> Row:
         "issueType": "feedback" if feedback else "error",
         "issueCategory": issue.category,
         "metadata": metadata_of(kind),
-        "numComments": 0,
+        "numComments": len(call.world.extras.comments[issue.id]),
         "assignedTo": _assignee(issue),
         "isBookmarked": False,
         "isSubscribed": False,
@@ -177,10 +177,10 @@ def detail(call: Call, issue: Issue) -> Row:
             "24h": histogram(issue, now // HOUR * HOUR - 23 * HOUR, HOUR, 24),
             "30d": histogram(issue, now // DAY * DAY - 29 * DAY, DAY, 30),
         },
-        "activity": _activity(issue),
+        "activity": _activity(call, issue),
         "seenBy": [],
         "participants": [],
-        "userReportCount": 0,
+        "userReportCount": call.world.reports_of(issue),
         "pluginActions": [],
         "pluginIssues": [],
         "pluginContexts": [],
@@ -196,10 +196,15 @@ def detail(call: Call, issue: Issue) -> Row:
     return row
 
 
-def _activity(issue: Issue) -> list[Row]:
+def _activity(call: Call, issue: Issue) -> list[Row]:
     """Newest first, at most 100, and the first sighting at the end."""
     first: Row = {"type": "first_seen", "at": issue.first_seen, "data": {}}
-    notes = [first, *issue.activity][::-1][:100]
+    comments: list[Row] = [
+        {"type": "note", "at": one.created, "data": {"text": one.text}}
+        for one in call.world.extras.comments[issue.id]
+    ]
+    later = sorted([*comments, *issue.activity], key=lambda note: int(str(note["at"])))
+    notes = [first, *later][::-1][:100]
     return [
         {
             "id": str(at),

@@ -106,6 +106,8 @@ def _project(call: Call, project: Project) -> Row:
         "hasAccess": True,
         "hasSessions": True,
         **dict.fromkeys(LATER_FEATURES, False),
+        "hasMonitors": any(monitor.project is project for monitor in call.world.monitors),
+        "hasReplays": any(replay.project is project for replay in call.world.replays),
     }
 
 
@@ -120,16 +122,17 @@ def project(call: Call, project: Project) -> Row:
     names = [e.name for e in call.world.environments.values() if project.id in e.project_ids and e.name]
     return _project(call, project) | {
         "team": _named(project.team),
-        "teams": [_named(project.team)],
+        "teams": [_named(team) for team in call.world.teams_of(project)],
         "platforms": [project.platform],
-        "hasUserReports": False,
+        "hasUserReports": bool(call.world.extras.reports[project.id]),
         "environments": names,
         "latestRelease": _latest_release(call, project),
         "latestDeploys": None,
     }
 
 
-def _inner_project(call: Call, project: Project) -> Row:
+def inner_project(call: Call, project: Project) -> Row:
+    """A project as it is shown inside teams and monitors."""
     return _project(call, project) | {
         "isInternal": False,
         "isPublic": False,
@@ -141,9 +144,9 @@ def _inner_project(call: Call, project: Project) -> Row:
 
 def project_detail(call: Call, project: Project) -> Row:
     """A project alone: with its settings, `securityToken` and free-form `options` among them."""
-    return _inner_project(call, project) | {
+    return inner_project(call, project) | {
         "team": _named(project.team),
-        "teams": [_named(project.team)],
+        "teams": [_named(team) for team in call.world.teams_of(project)],
         "latestRelease": _latest_release(call, project),
         "options": {
             "sentry:token": f"{SECRET}-option",
@@ -212,8 +215,8 @@ def team(call: Call, team: Team, *, detailed: bool) -> Row:
         "avatar": AVATAR,
     }
     if detailed:
-        own = [project for project in call.world.projects if project.team is team]
-        row |= {"externalTeams": [], "projects": [_inner_project(call, project) for project in own]}
+        own = [project for project in call.world.projects if team in call.world.teams_of(project)]
+        row |= {"externalTeams": [], "projects": [inner_project(call, project) for project in own]}
     return row
 
 

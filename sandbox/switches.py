@@ -24,6 +24,9 @@ SAAS: Mapping[str, Limit] = {
     "issue-detail": Limit(5, 1, 25),
     "event-detail": Limit(5, 1, 25),
     "issue-events": Limit(15, 1, 25),
+    "project-users": Limit(5, 60, 25),
+    "tags": Limit(10, 1, 10),
+    "stats": Limit(20, 1, 25),
 }
 
 
@@ -51,6 +54,9 @@ class Switches:
         region: "us" or "de": sentry.io with a control silo and two regions, each on a port of its own.
         latency: Seconds each request of the API takes, spent while it counts as concurrent.
         simple_dates: Times of events and issues are whole seconds. False: `:48Z` and `:48.734Z` mixed.
+        features_off: Tables whose endpoints answer a bare 404, as when the plan or the server lacks them:
+            "monitors", "replays", "detectors", "workflows", "service_hooks", "saved_queries", and so on.
+        max_points: How many points an answer of usage or release health may have.
         ingest_limit: The relay answers 429 after so many envelopes; None: never.
     """
 
@@ -73,6 +79,8 @@ class Switches:
     region: Literal["us", "de"] | None = None
     latency: float = 0.0
     simple_dates: bool = True
+    features_off: frozenset[str] = frozenset()
+    max_points: int = 10_000
     ingest_limit: int | None = None
 
     @classmethod

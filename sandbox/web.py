@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from .access import Access, Desk
 from .answers import Answer, json_answer
-from .api import ENDPOINTS, Endpoint
+from .api import ENDPOINTS
 from .call import Call, Site
-from .errors import ApiError, nothing_here
+from .endpoint import Endpoint
+from .errors import ApiError, nothing_here, unauthorized
 from .params import Params
 from .relay import Relay
 from .switches import Switches
@@ -72,14 +73,20 @@ class Web:
         return serve
 
     def _answer(self, endpoint: Endpoint, request: Request) -> Answer:
-        path = request.url.path
+        path: str = request.scope["path"]
         if any(fragment in path for fragment in self._switches.brown_out):
             return _brown_out(endpoint)
+        if endpoint.newer and self._switches.old_server:
+            raise nothing_here()
         self._check_silo(endpoint, request)
         access = self._desk.authenticate(request.headers) if endpoint.scopes else None
         if access is None:
             access = self._desk.peek(request.headers) or NOBODY
+        if endpoint.wants_user and access.kind == "org":
+            raise unauthorized("Authentication credentials were not provided.")
         access.require(endpoint.scopes)
+        if endpoint.feature in self._switches.features_off:
+            raise nothing_here()
         params = Params(parse_qsl(request.url.query, keep_blank_values=True))
         call = Call(self._world, self._switches, self._site, access, params, request.path_params, path)
         with self._world.lock:

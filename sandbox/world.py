@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from . import catalog, growth, paint
+from . import catalog, extras_growth, growth, paint
+from .additions import Additions, Moment
 from .dates import DAY, seconds
 from .dice import base32
 from .dice import event_id as new_event_id
-from .holdings import Holdings
 from .model import (
     Assignee,
     Environment,
@@ -26,13 +26,11 @@ from .model import (
 )
 from .truth import truth_of
 
-Moment = datetime | float | None
-
 FUTURE_ALLOWED = 60
 PAST_ALLOWED = 30 * DAY
 
 
-class World(Holdings):
+class World(Additions):
     """An organization that can be changed; every method may be called while it is served.
 
     What is handed out may be read freely. It changes through these methods: the server keeps what it
@@ -62,12 +60,13 @@ class World(Holdings):
         """
         world = cls(seed=seed, now=now)
         growth.populate(world, projects=projects, issues=issues, events=events, days=days)
+        extras_growth.populate(world)
         return world
 
-    def truth(self) -> dict[str, list[Row]]:
-        """What a full reading of the API can see now, by table."""
+    def truth(self, *tables: str) -> dict[str, list[Row]]:
+        """What a full reading of the API can see now, by table: of all tables, or of those named."""
         with self.lock:
-            return truth_of(self)
+            return truth_of(self, tables)
 
     def add_team(self, slug: str, name: str | None = None) -> Team:
         """Add a team."""
@@ -353,6 +352,7 @@ class World(Holdings):
             kept.last_seen = max(kept.last_seen, lost.last_seen)
             kept.users_cache.clear()
             lost.timeline, lost.merged_into = [], kept
+            self.extras.merge_issues(lost.id, kept.id)
             self.note(kept, "merge")
             return kept
 

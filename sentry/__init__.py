@@ -1,4 +1,4 @@
-"""Loads a Sentry organization: its projects, people, releases, issues and error events, incrementally."""
+"""Loads a Sentry organization: projects, people, releases, issues, events, monitors, usage, incrementally."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource
 
 from .config import connect
-from .endpoints import ISSUES, RELEASES, TABLES
+from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError
-from .issues import read_issues
 from .progress import Choices
-from .releases import read_releases
-from .resources import Context, event_resources, incremental_resource, plain_resource
+from .resources import Context, resources_of
 from .run import CurrentRun
-from .settings import FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
+from .settings import HISTORY_DAYS, LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
 
-__all__ = ["TABLES", "SentryConfigurationError", "SentryError", "SentryRequestError", "sentry_source"]
+__all__ = [
+    "DEFAULT_TABLES",
+    "TABLES",
+    "SentryConfigurationError",
+    "SentryError",
+    "SentryRequestError",
+    "sentry_source",
+]
 
 
 @dlt.source(name="sentry", max_table_nesting=0, root_key=True)
@@ -34,6 +39,7 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     event_bodies: bool = True,  # noqa: FBT001, FBT002 - dlt passes settings by name
     lookback: int = LOOKBACK_SECONDS,
     sweep_interval: float = SWEEP_INTERVAL_HOURS,
+    tag_keys: list[str] | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002
     allow_insecure: bool = False,  # noqa: FBT001, FBT002
 ) -> Sequence[DltResource]:
@@ -54,11 +60,13 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         event_bodies: Full events; False: the simple form, of which a request brings ten times as many.
         lookback: Seconds before what was read that are read again, for events that were indexed late.
         sweep_interval: Hours between two readings of all issues and releases; 0: in every run.
+        tag_keys: The tag keys whose values ``tag_values`` and ``issue_tag_values`` list.
         strict: A table that cannot be read is an error, not a warning.
         allow_insecure: Allow plain http to hosts other than this machine.
 
     Returns:
-        One resource per table of ``TABLES``, and a hidden one that feeds ``events`` with projects.
+        One resource per table of ``TABLES``, those that are loaded by default selected, and a hidden one that
+        feeds ``events`` with projects. ``with_resources`` picks others.
 
     Raises:
         SentryConfigurationError: A setting is missing or makes no sense.
@@ -66,20 +74,18 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
     start, end = _range(start_date, end_date)
     context = Context(
-        CurrentRun(connection),
+        CurrentRun(connection, tag_keys=tag_keys or (), strict=strict),
         Choices(
             start=start,
             end=end,
             lookback=int(_not_negative("lookback", lookback)),
             sweep_interval=_not_negative("sweep_interval", sweep_interval),
-            strict=strict,
         ),
     )
     return [
-        *(plain_resource(table, context) for table in TABLES.values() if table.path),
-        incremental_resource(RELEASES, context, read_releases, since=FIRST_RELEASE),
-        incremental_resource(ISSUES, context, read_issues),
-        *event_resources(context, full=event_bodies),
+        resource
+        for table in TABLES.values()
+        for resource in resources_of(table, context, full_events=event_bodies)
     ]
 
 
@@ -110,5 +116,5 @@ def _moment(name: str, value: object) -> datetime | None:
 
 def _not_negative(name: str, value: float) -> float:
     if value < 0:
-        raise SentryConfigurationError(f"{name} {value} is negative; it counts back from now.")
+        raise SentryConfigurationError(f"{name} must be 0 or more, not {value}.")
     return value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, cast
 
 from dlt.common.configuration import with_config
 from dlt.common.typing import TSecretStrValue
@@ -12,12 +14,12 @@ from dlt.common.typing import TSecretStrValue
 from . import errors
 from .client import SentryClient
 from .config import Connection, connect
-from .endpoints import EVENTS, ISSUES, RELEASES, TABLES, Table
-from .events import events_path
+from .endpoints import EVENTS, FEEDBACK, ISSUES, RELEASES, TABLES
+from .fanout import params_of, parents_of, path_of
 from .issues import issues_listing
-from .listings import read_listing
 from .releases import releases_path
 from .run import Run
+from .table import ParentKind, Table
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,13 @@ def check_access(
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
     identity = _identity(connection)
     run = Run(connection)
+    samples = Samples(run)
     return Report(
         base_url=run.client.base_url,
         identity=identity,
         organization=run.organization.slug,
         projects=tuple(project.slug for project in run.projects),
-        tables=tuple(_access(table, run) for table in TABLES.values()),
+        tables=tuple(_access(table, run, samples) for table in TABLES.values()),
     )
 
 
@@ -114,29 +117,80 @@ def _identity(connection: Connection) -> Identity:
     )
 
 
-def _access(table: Table, run: Run) -> Access:
-    """Whether the table can be read, for one project at least."""
+def _access(table: Table, run: Run, samples: Samples) -> Access:
+    """Whether the table can be read, for one parent at least."""
     problem: str | None = None
-    for pages in _first_pages(table, run):
+    for values in samples.of(table):
         try:
-            next(pages, None)
+            _ask(table, run, values)
         except errors.SentryRequestError as refusal:
             problem = problem or str(refusal)
         else:
             return Access(table.name, table.scope, None)
-    return Access(table.name, table.scope, problem)
+    return Access(table.name, table.scope, problem or "nothing there to try it on")
 
 
-def _first_pages(table: Table, run: Run) -> Iterator[Iterator[Any]]:
-    """Readings of the table's first page, one per project where it is asked per project."""
-    if table is ISSUES:
-        for project in run.projects:
-            path, params = issues_listing(run, project)
-            yield run.client.pages(path, {**params, "limit": "1"}, scope=table.scope)
-    elif table is EVENTS:
-        for project in run.projects:
-            yield run.client.pages(events_path(run, project), {"per_page": "1"}, scope=table.scope)
-    elif table is RELEASES:
-        yield run.client.pages(releases_path(run), {"per_page": "1"}, scope=table.scope)
-    else:
-        yield read_listing(table, run)
+def _ask(table: Table, run: Run, values: Mapping[str, str]) -> None:
+    path, params = path_of(table, run, values), {**params_of(table, run), **_SMALL.get(table.name, {})}
+    if table is ISSUES or table is FEEDBACK:
+        path, of_project = issues_listing(run, values["project"])
+        params |= of_project
+    run.client.response(path, params, scope=table.scope, expected=object)
+
+
+_SMALL: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "events": {"per_page": "1"},
+        "issues": {"limit": "1"},
+        "feedback": {"limit": "1"},
+        "releases": {"per_page": "1"},
+        "usage_stats": {
+            "field": "sum(quantity)",
+            "groupBy": "category",
+            "interval": "1d",
+            "statsPeriod": "1d",
+        },
+        "release_health": {"field": "sum(session)", "interval": "1d", "statsPeriod": "1d"},
+    }
+)
+"""What makes a request small, or complete where the endpoint wants more than the catalogue says."""
+
+
+class Samples:
+    """Parents to try tables on.
+
+    Args:
+        run: The extraction.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._found: dict[str, list[Mapping[str, str]]] = {}
+
+    def of(self, table: Table) -> list[Mapping[str, str]]:
+        """Values for the path of a table, several to choose from; what cannot be listed gives none."""
+        if table in (ISSUES, FEEDBACK, EVENTS):
+            return [{"project": project.slug} for project in self._run.projects]
+        if table.parent is None:
+            return [{}]
+        kind = table.parent.removesuffix(" tag")
+        if kind not in self._found:
+            try:
+                self._found[kind] = list(islice(self._list(kind), 3))
+            except errors.SentryRequestError:
+                self._found[kind] = []
+        tag = {"tag": "environment"} if table.parent != kind else {}
+        return [{**values, **tag} for values in self._found[kind]]
+
+    def _list(self, kind: str) -> Iterator[Mapping[str, str]]:
+        run = self._run
+        if kind == "release":
+            for page in run.client.pages(releases_path(run), {"per_page": "1"}, scope=RELEASES.scope):
+                yield from ({"release": str(row["version"])} for row in page.rows)
+        elif kind == "issue":
+            for project in run.projects:
+                path, params = issues_listing(run, project.slug)
+                for page in run.client.pages(path, {**params, "limit": "1"}, scope=ISSUES.scope):
+                    yield from ({"issue": str(row["id"])} for row in page.rows)
+        else:
+            yield from (parent.path for parent in parents_of(cast(ParentKind, kind), run))

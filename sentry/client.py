@@ -5,9 +5,10 @@ See https://docs.sentry.io/api/pagination/.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -33,10 +34,12 @@ class Page:
     Attributes:
         rows: The rows as the server gave them; an empty page may stand in the middle of a listing.
         has_next: Whether the server says that more follows.
+        body: The answer that the rows were in.
     """
 
     rows: list[Row]
     has_next: bool
+    body: Any = None
 
 
 class SentryPaginator(HeaderLinkPaginator):
@@ -61,11 +64,12 @@ class SentryPaginator(HeaderLinkPaginator):
         del data
         link = response.links.get(self.links_next_key, {})
         cursor = link.get("cursor") or dict(parse_qsl(urlsplit(link.get("url", "")).query)).get("cursor")
-        more = link.get("results") == "true" and cursor
-        if more and cursor in self._cursors:
+        more = link.get("results") == "true"
+        if more and (cursor is None or cursor in self._cursors):
+            said = "no cursor" if cursor is None else f"the cursor {cursor} twice"
             raise errors.SentryPaginationError(
-                f"Sentry gave the cursor {cursor} twice while listing {path_of(response.url)}: it would never "
-                "end. Run again; if it stays, the server (or a proxy before it) does not page correctly.",
+                f"Sentry gave {said} while listing {path_of(response.url)}: its end cannot be reached. Run "
+                "again; if it stays, the server (or a proxy before it) does not page correctly.",
                 path=path_of(response.url),
             )
         self._next_reference = cursor if more else None
@@ -87,46 +91,72 @@ class SentryClient:
 
     def __init__(self, connection: Connection, base_url: str | None = None) -> None:
         self.base_url = base_url or connection.base_url
-        runtime = resolve_configuration(RuntimeConfiguration())
-        self._session = SentrySession(runtime, is_organization_token=connection.is_organization_token)
-        self._rest = RESTClient(
-            base_url=f"{self.base_url}{API_PREFIX}",
-            headers={"Accept": "application/json"},
-            auth=BearerTokenAuth(connection.token),
-            session=self._session,
-            data_selector="$",
-            config=runtime,
-        )
+        self._connection = connection
+        self._runtime = resolve_configuration(RuntimeConfiguration())
+        self._sessions: list[SentrySession] = []
+        self._of_thread = threading.local()
 
     @property
     def requests_sent(self) -> int:
         """How many requests went out, retries included."""
-        return self._session.sent
+        return sum(session.sent for session in self._sessions)
+
+    @property
+    def _rest(self) -> RESTClient:
+        """The REST client of this thread: a requests session is not made for several."""
+        if not hasattr(self._of_thread, "rest"):
+            session = SentrySession(self._runtime, self._connection.token)
+            self._sessions.append(session)
+            self._of_thread.rest = RESTClient(
+                base_url=f"{self.base_url}{API_PREFIX}",
+                headers={"Accept": "application/json"},
+                auth=BearerTokenAuth(self._connection.token),
+                session=session,
+                data_selector="$",
+                config=self._runtime,
+            )
+        return cast(RESTClient, self._of_thread.rest)
 
     def get(
-        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
+        self,
+        path: str,
+        params: Parameters | None = None,
+        *,
+        scope: str | None = None,
+        expected: type[Any] = dict,
     ) -> Any:
-        """One answer that is an object, parsed.
+        """One answer, parsed.
 
         Args:
             path: Below ``/api/0/``, with its trailing slash.
             params: Query parameters.
             scope: The scope that reading it takes, for the message of a 403.
-            retry: Whether a failure that may pass is tried again.
+            expected: What it is, ``dict`` or ``list``.
 
         Raises:
             SentryRequestError: No usable answer.
         """
-        return self.response(path, params, scope=scope, retry=retry).json()
+        return self.response(path, params, scope=scope, expected=expected).json()
 
     def response(
-        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
+        self,
+        path: str,
+        params: Parameters | None = None,
+        *,
+        scope: str | None = None,
+        expected: type[Any] = dict,
     ) -> requests.Response:
         """As ``get``, with headers and status."""
-        return self._rest.get(path, params=dict(params or {}), retry=retry, scope=scope, expected=dict)
+        return self._rest.get(path, params=dict(params or {}), scope=scope, expected=expected)
 
     def pages(
-        self, path: str, params: Parameters | None = None, *, scope: str | None = None, retry: bool = True
+        self,
+        path: str,
+        params: Parameters | None = None,
+        *,
+        scope: str | None = None,
+        rows_at: str | None = None,
+        retry: bool = True,
     ) -> Iterator[Page]:
         """All pages of a listing, to its end.
 
@@ -134,6 +164,7 @@ class SentryClient:
             path: Below ``/api/0/``, with its trailing slash.
             params: Query parameters, the same on each page.
             scope: The scope that reading it takes, for the message of a 403.
+            rows_at: The field with the rows, where the answer is an object.
             retry: Whether a failure that may pass is tried again.
 
         Raises:
@@ -144,12 +175,14 @@ class SentryClient:
             path,
             params=dict(params or {}),
             paginator=SentryPaginator(),
-            hooks={"response": []},
+            hooks={"response": []},  # errors are ours: RESTClient raises none of its own then
+            data_selector=rows_at or "$",
             scope=scope,
-            expected=list,
+            expected=dict if rows_at else list,
             retry=retry,
         ):
-            yield Page(rows=_rows(page, path), has_next=bool(page.paginator.has_next_page))
+            more = bool(page.paginator.has_next_page)
+            yield Page(rows=_rows(page, path), has_next=more, body=page.response.json())
 
     def listing(
         self, path: str, params: Parameters | None = None, *, scope: str | None = None

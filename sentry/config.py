@@ -16,9 +16,14 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import SentryConfigurationError
-from .settings import API_PREFIX, DEFAULT_BASE_URL, SAAS_DOMAIN, TOKEN_PAGE, TOKEN_SCOPES
-
-ORG_TOKEN_PREFIX = "sntrys_"  # noqa: S105 - the public prefix of a kind of token
+from .settings import (
+    API_PREFIX,
+    DEFAULT_BASE_URL,
+    ORGANIZATION_TOKEN_PREFIX,
+    SAAS_DOMAIN,
+    TOKEN_PAGE,
+    TOKEN_SCOPES,
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,6 @@ class Connection:
     token: str = field(repr=False)
     organization: str | None = None
     projects: tuple[str, ...] | None = None
-
-    @property
-    def is_organization_token(self) -> bool:
-        """True for a ``sntrys_`` token, whose only scope is ``org:ci``."""
-        return self.token.startswith(ORG_TOKEN_PREFIX)
 
 
 def connect(
@@ -60,7 +60,7 @@ def connect(
         SentryConfigurationError: No token, a base URL that is none, or plain http to a distant host.
     """
     token = (auth_token or _environment("SENTRY_AUTH_TOKEN") or "").strip()
-    if not token or token.startswith("<configure"):  # dlt init leaves such a text
+    if not token or token.startswith("<configure") or token.endswith("..."):  # a text left to be filled in
         raise SentryConfigurationError(
             "No Sentry token. Put it into .dlt/secrets.toml as [sources.sentry] auth_token, or set "
             f"SENTRY_AUTH_TOKEN. A token with the scopes {' '.join(TOKEN_SCOPES)} is made in Sentry under "
@@ -152,9 +152,9 @@ def organization_token_claims(token: str) -> dict[str, Any]:
 
     See https://docs.sentry.io/account/auth-tokens/#organization-tokens.
     """
-    if not token.startswith(ORG_TOKEN_PREFIX):
+    if not token.startswith(ORGANIZATION_TOKEN_PREFIX):
         return {}
-    payload = token.removeprefix(ORG_TOKEN_PREFIX).rpartition("_")[0]
+    payload = token.removeprefix(ORGANIZATION_TOKEN_PREFIX).rpartition("_")[0]
     try:
         claims = json.loads(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_"))
     except (binascii.Error, ValueError):

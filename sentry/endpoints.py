@@ -1,116 +1,32 @@
 """The catalogue: which tables there are, what a row of each is, and where Sentry serves it.
 
-A table that is a plain listing is its entry here and nothing else. Columns are declared so that they exist,
-with their type and description, also while no row has a value for them; fields that Sentry adds later arrive
-all the same. Column names are dlt's snake case of Sentry's field names.
+A table that is a plain listing, of the organization or below a parent, is its entry here and nothing else.
+Columns are declared so that they exist, with their type and description, also while no row has a value for
+them; fields that Sentry adds later arrive all the same, except where ``only_declared`` says why not. Column
+names are dlt's snake case of Sentry's field names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
-from dlt.common.normalizers.naming.snake_case import NamingConvention
-from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
+from .table import (
+    OF_ISSUE,
+    OF_ORGANIZATION,
+    OF_PROJECT,
+    OF_RELEASE,
+    OF_TEAM,
+    Column,
+    Table,
+    bigint,
+    document,
+    flag,
+    moment,
+    text,
+)
 
 API_DOCS = "https://docs.sentry.io/api"
-
-_SNAKE_CASE = NamingConvention()
-
-ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "json"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A declared column: name in the destination, dlt data type, what it says."""
-
-    name: str
-    type: ColumnType
-    description: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Attributes:
-        name: Table and resource name.
-        row: What one row is.
-        key: The columns that make a row unique.
-        scope: The token scope that reading it takes.
-        docs: Sentry's page on the endpoint.
-        columns: The declared columns.
-        loading: How a second run loads it, in words.
-        path: For plain listings: the path below ``/api/0/``, with ``{organization}``.
-        params: Query parameters, each there because Sentry's default would leave rows out.
-        paged: Whether the listing takes ``per_page``.
-        dropped: Fields that are not loaded: secrets, and what depends on who looks or on the request.
-        cursor: Sentry's field that the incremental cursor follows.
-    """
-
-    name: str
-    row: str
-    key: tuple[str, ...]
-    scope: str
-    docs: str
-    columns: tuple[Column, ...]
-    loading: str = "whole list, merged"
-    path: str = ""
-    params: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    paged: bool = True
-    dropped: frozenset[str] = frozenset()
-    cursor: str | None = None
-
-    def column_hints(self) -> TTableSchemaColumns:
-        """The declared columns as dlt hints.
-
-        The cursor's column goes by Sentry's name for it, by which dlt's incremental declares it once more.
-        """
-        cursor = {_SNAKE_CASE.normalize_identifier(self.cursor): self.cursor} if self.cursor else {}
-        return {
-            (name := cursor.get(column.name, column.name)): TColumnSchema(
-                name=name, data_type=column.type, description=column.description
-            )
-            for column in self.columns
-        }
-
-
-def text(name: str, description: str) -> Column:
-    """A text column; ids are text, also where Sentry gives a number."""
-    return Column(name, "text", description)
-
-
-def bigint(name: str, description: str) -> Column:
-    """A whole number."""
-    return Column(name, "bigint", description)
-
-
-def flag(name: str, description: str) -> Column:
-    """True or false."""
-    return Column(name, "bool", description)
-
-
-def moment(name: str, description: str) -> Column:
-    """A timestamp with zone, UTC."""
-    return Column(name, "timestamp", description)
-
-
-def document(name: str, description: str) -> Column:
-    """JSON: a shape that varies."""
-    return Column(name, "json", description)
-
-
-OF_ORGANIZATION = (
-    text("organization_id", "Id of the organization; joins to organizations.id"),
-    text("organization_slug", "Slug of the organization when the row was read"),
-)
-
-OF_PROJECT = (
-    text("project_id", "Id of the project; joins to projects.id"),
-    text("project_slug", "Slug of the project when the row was read"),
-)
 
 ORGANIZATIONS = Table(
     name="organizations",
@@ -120,6 +36,7 @@ ORGANIZATIONS = Table(
     docs=f"{API_DOCS}/organizations/list-your-organizations/",
     path="organizations/",
     dropped=frozenset({"access", "onboardingTasks", "extraOptions"}),
+    default=True,
     columns=(
         text("id", "Id of the organization"),
         text("slug", "Name in addresses"),
@@ -136,6 +53,7 @@ ORGANIZATIONS = Table(
         document("avatar", "Its picture"),
         document("features", "Features switched on for it"),
     ),
+    example="SELECT slug, name, date_created FROM organizations",
 )
 
 PROJECTS = Table(
@@ -146,8 +64,10 @@ PROJECTS = Table(
     docs=f"{API_DOCS}/organizations/list-an-organizations-projects/",
     path="organizations/{organization}/projects/",
     dropped=frozenset(
-        {"access", "isBookmarked", "options", "stats", "transactionStats", "sessionStats", "latestDeploys"}
+        {"access", "isBookmarked", "stats", "transactionStats", "sessionStats", "latestDeploys"}
     ),
+    secrets=frozenset({"options"}),
+    default=True,
     columns=(
         text("id", "Id of the project"),
         *OF_ORGANIZATION,
@@ -187,6 +107,7 @@ PROJECTS = Table(
         document("features", "Features switched on for it"),
         document("latest_release", "Its newest release"),
     ),
+    example="SELECT slug, platform, first_event FROM projects ORDER BY slug",
 )
 
 TEAMS = Table(
@@ -198,6 +119,7 @@ TEAMS = Table(
     path="organizations/{organization}/teams/",
     params=MappingProxyType({"detailed": "0"}),
     dropped=frozenset({"access", "isMember", "isPending", "teamRole"}),
+    default=True,
     columns=(
         text("id", "Id of the team"),
         *OF_ORGANIZATION,
@@ -209,6 +131,7 @@ TEAMS = Table(
         document("flags", "Switches such as idp:provisioned"),
         document("avatar", "Its picture"),
     ),
+    example="SELECT slug, member_count FROM teams ORDER BY slug",
 )
 
 MEMBERS = Table(
@@ -219,7 +142,9 @@ MEMBERS = Table(
     docs=f"{API_DOCS}/organizations/list-an-organizations-members/",
     path="organizations/{organization}/members/",
     paged=False,
-    dropped=frozenset({"inviteLink", "invite_link"}),
+    secrets=frozenset({"inviteLink", "invite_link"}),
+    default=True,
+    derived=MappingProxyType({"user_id": ("user", "id")}),
     columns=(
         text("id", "Id of the membership, not of the user"),
         *OF_ORGANIZATION,
@@ -236,6 +161,7 @@ MEMBERS = Table(
         document("user", "The user's account; null while the invitation is pending"),
         document("flags", "Switches such as sso:linked"),
     ),
+    example="SELECT org_role, count(*) AS members FROM members GROUP BY org_role",
 )
 
 ENVIRONMENTS = Table(
@@ -247,11 +173,13 @@ ENVIRONMENTS = Table(
     path="organizations/{organization}/environments/",
     params=MappingProxyType({"visibility": "all"}),
     paged=False,
+    default=True,
     columns=(
         text("id", "Id of the environment"),
         *OF_ORGANIZATION,
         text("name", "Name, such as production; may be empty"),
     ),
+    example="SELECT name FROM environments ORDER BY name",
 )
 
 RELEASES = Table(
@@ -262,6 +190,8 @@ RELEASES = Table(
     docs=f"{API_DOCS}/releases/list-an-organizations-releases/",
     loading="incremental on dateCreated with look-back, all of them with each sweep; merged",
     cursor="dateCreated",
+    path="organizations/{organization}/releases/",
+    default=True,
     columns=(
         *OF_ORGANIZATION,
         text("version", "Version, unique within the organization"),
@@ -289,6 +219,7 @@ RELEASES = Table(
         document("current_project_meta", "Its neighbours in the project's list"),
         document("adoption_stages", "How far it is adopted, per project"),
     ),
+    example="SELECT version, date_created, new_groups FROM releases ORDER BY date_created DESC",
 )
 
 ISSUES = Table(
@@ -299,7 +230,10 @@ ISSUES = Table(
     docs=f"{API_DOCS}/events/list-an-organizations-issues/",
     loading="incremental on lastSeen with look-back, all of them with each sweep; merged",
     cursor="lastSeen",
-    dropped=frozenset({"shareId", "stats", "lifetime", "filtered", "inbox", "derivedData"}),
+    dropped=frozenset({"stats", "lifetime", "filtered", "inbox", "derivedData"}),
+    secrets=frozenset({"shareId"}),
+    path="organizations/{organization}/issues/",
+    default=True,
     columns=(
         text("id", "Id of the issue"),
         *OF_ORGANIZATION,
@@ -341,10 +275,14 @@ ISSUES = Table(
         moment(
             "seer_explorer_autofix_last_triggered", "When an automatic fix was last tried from the explorer"
         ),
-        flag("is_deleted", "True once it was found deleted in Sentry"),
-        moment("deleted_at", "When that was found"),
-        text("merged_into", "Id of the issue it was merged into"),
+        flag(
+            "is_deleted",
+            "Whether it was found deleted in Sentry; deletions are not looked for yet, so always false",
+        ),
+        moment("deleted_at", "When that was found; null as yet"),
+        text("merged_into", "Id of the issue it was merged into; null as yet"),
     ),
+    example="SELECT short_id, title, count, user_count FROM issues ORDER BY user_count DESC LIMIT 10",
 )
 
 EVENTS = Table(
@@ -355,6 +293,8 @@ EVENTS = Table(
     docs=f"{API_DOCS}/events/list-a-projects-error-events/",
     loading="incremental on dateCreated with look-back, per project; merged",
     cursor="dateCreated",
+    path="projects/{organization}/{project}/events/",
+    default=True,
     columns=(
         *OF_PROJECT,
         *OF_ORGANIZATION,
@@ -394,12 +334,1258 @@ EVENTS = Table(
         Column("start_timestamp", "double", "Start of a transaction, seconds since 1970"),
         Column("end_timestamp", "double", "End of a transaction, seconds since 1970"),
     ),
+    example="SELECT project_slug, count(*) AS errors FROM events GROUP BY project_slug",
 )
 
-TABLES: Mapping[str, Table] = MappingProxyType(
+# Organization
+
+ORGANIZATION_DETAILS = Table(
+    name="organization_details",
+    row="the organization, with its settings",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/organizations/retrieve-an-organization/",
+    path="organizations/{organization}/",
+    answer="object",
+    only_declared=True,
+    columns=(
+        *ORGANIZATIONS.columns,
+        text("default_role", "Role that new members get"),
+        flag("open_membership", "Whether members may join any team"),
+        flag("events_member_admin", "Whether members may delete events"),
+        flag("alerts_member_write", "Whether members may change alerts"),
+        flag("attachments_role", "Whether a role limits who sees attachments"),
+        flag("data_scrubber", "Whether data scrubbing is forced on all projects"),
+        flag("data_scrubber_defaults", "Whether the default scrubbing rules are forced on"),
+        flag("scrub_ip_addresses", "Whether IP addresses are never stored"),
+        flag("enhanced_privacy", "Whether source code and personal data stay out of notifications"),
+        flag("allow_shared_issues", "Whether issues may be shared by a public link"),
+        flag("allow_join_requests", "Whether people may ask to join"),
+        flag("is_dynamically_sampled", "Whether transactions are sampled dynamically"),
+        document("sensitive_fields", "Names of further fields that are scrubbed"),
+        document("safe_fields", "Names of fields that are never scrubbed"),
+        document("quota", "Limits of events per minute"),
+        document("available_roles", "Roles that members can have"),
+        document("team_role_list", "Roles within a team"),
+    ),
+    example="SELECT name, date_created, default_role FROM organization_details",
+)
+
+USERS = Table(
+    name="users",
+    row="a user who is a member of the organization",
+    key=("id",),
+    scope="member:read",
+    docs="",
+    unpublished="The members list has memberships, not accounts; only this one joins to assignees by user id",
+    path="organizations/{organization}/users/",
+    params=MappingProxyType({"project": "-1"}),
+    paged=False,
+    default=True,
+    derived=MappingProxyType({"user_id": ("user", "id")}),
+    columns=(
+        text("id", "Id of the membership"),
+        *OF_ORGANIZATION,
+        text("user_id", "Id of the user; joins to issues.assigned_to_id"),
+        text("email", "E-mail address"),
+        text("name", "Display name"),
+        text("org_role", "Role in the organization"),
+        text("role", "Role, as older servers call it"),
+        flag("pending", "Whether the invitation is not yet accepted"),
+        flag("expired", "Whether the invitation has expired"),
+        moment("date_created", "When the membership was made"),
+        document("user", "The account"),
+        document("flags", "Switches such as sso:linked"),
+        document("projects", "Slugs of the projects the user is a member of"),
+    ),
+    example="SELECT name, org_role FROM users ORDER BY name",
+)
+
+REPOSITORIES = Table(
+    name="repositories",
+    row="a code repository that is connected, deleted ones included",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/organizations/list-an-organizations-repositories/",
+    path="organizations/{organization}/repos/",
+    params=MappingProxyType({"status": ""}),
+    paged=False,
+    columns=(
+        text("id", "Id of the repository"),
+        *OF_ORGANIZATION,
+        text("name", "Name, such as acme/shop"),
+        text("url", "Address"),
+        text("status", "active, deleted..."),
+        text("external_slug", "Name at its provider"),
+        text("external_id", "Id at its provider"),
+        text("integration_id", "Id of the integration it comes by; joins to integrations.id"),
+        moment("date_created", "When it was connected"),
+        document("provider", "Where it is hosted: id and name"),
+        document("settings", "Settings of code review"),
+    ),
+    example="SELECT name, status, url FROM repositories ORDER BY name",
+)
+
+COMMIT_COLUMNS = (
+    text("message", "Commit message"),
+    moment("date_created", "When it was committed"),
+    text("suspect_commit_type", "By what it was suspected of an issue"),
+    document("author", "Who wrote it: a user, a name with e-mail, or nobody known"),
+    document("pull_request", "The pull request it came with"),
+    document("repository", "Its repository"),
+)
+
+REPOSITORY_COMMITS = Table(
+    name="repository_commits",
+    row="a commit of a repository",
+    key=("repository_id", "id"),
+    scope="org:read",
+    docs=f"{API_DOCS}/organizations/list-a-repositorys-commits/",
+    path="organizations/{organization}/repos/{repository}/commits/",
+    parent="repository",
+    paged=False,
+    columns=(
+        text("id", "Hash of the commit, unique within its repository"),
+        *OF_ORGANIZATION,
+        text("repository_id", "Id of the repository; joins to repositories.id"),
+        text("repository_name", "Name of the repository when the row was read"),
+        *COMMIT_COLUMNS,
+        document("releases", "Releases it is in"),
+    ),
+    example="SELECT repository_name, count(*) AS commits FROM repository_commits GROUP BY repository_name",
+)
+
+INTEGRATIONS = Table(
+    name="integrations",
+    row="an integration that is installed, without its configuration",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/integrations/list-an-organizations-available-integrations/",
+    path="organizations/{organization}/integrations/",
+    params=MappingProxyType({"includeConfig": "0"}),
+    paged=False,
+    only_declared=True,
+    columns=(
+        text("id", "Id of the integration"),
+        *OF_ORGANIZATION,
+        text("name", "Name of the installation"),
+        text("icon", "Address of its icon"),
+        text("domain_name", "Domain it belongs to, such as github.com/acme"),
+        text("account_type", "Kind of account at the provider"),
+        text("status", "active, disabled..."),
+        text("organization_integration_status", "The same for this organization"),
+        text("external_id", "Id at the provider"),
+        text("grace_period_end", "Until when it works on although the plan ended"),
+        flag("out_of_date", "Whether it has to be set up again"),
+        document("provider", "What it connects to: key, name, features"),
+        document("scopes", "Rights it was given at the provider"),
+    ),
+    example="SELECT name, status, domain_name FROM integrations",
+)
+
+SENTRY_APP_INSTALLATIONS = Table(
+    name="sentry_app_installations",
+    row="an app of the integration platform that is installed",
+    key=("uuid",),
+    scope="org:read",
+    docs=f"{API_DOCS}/integration/list-an-organizations-integration-platform-installations/",
+    path="organizations/{organization}/sentry-app-installations/",
+    paged=False,
+    only_declared=True,
+    secrets=frozenset({"clientSecret", "webhookHeaders", "code"}),
+    columns=(
+        text("uuid", "Id of the installation"),
+        *OF_ORGANIZATION,
+        text("status", "pending or installed"),
+        document("app", "The app: uuid and slug"),
+        document("organization", "The organization: slug"),
+    ),
+    example="SELECT uuid, status FROM sentry_app_installations",
+)
+
+TAGS = Table(
+    name="tags",
+    row="a tag key that errors of the organization carry",
+    key=("organization_id", "key"),
+    scope="org:read",
+    docs=f"{API_DOCS}/discover/list-an-organizations-tags/",
+    path="organizations/{organization}/tags/",
+    params=MappingProxyType({"project": "-1", "dataset": "events", "statsPeriod": "90d"}),
+    paged=False,
+    columns=(
+        *OF_ORGANIZATION,
+        text("key", "Tag key"),
+        text("name", "Display name"),
+        bigint("unique_values", "How many values it has"),
+        bigint("total_values", "How many events carry it, over 90 days"),
+        document("top_values", "Its most frequent values, where the server tells"),
+    ),
+    example="SELECT key, total_values FROM tags ORDER BY total_values DESC",
+)
+
+# Projects
+
+PROJECT_DETAILS = Table(
+    name="project_details",
+    row="a project, with its settings",
+    key=("id",),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/retrieve-a-project/",
+    path="projects/{organization}/{project}/",
+    parent="project",
+    answer="object",
+    default=True,
+    only_declared=True,
+    columns=(
+        *PROJECTS.columns,
+        *OF_PROJECT,
+        text("status", "active, disabled, pending deletion..."),
+        text("color", "Its colour in Sentry"),
+        text("subject_prefix", "What its e-mails begin with"),
+        text("subject_template", "How the subject of its e-mails is made"),
+        text("default_environment", "Environment shown first"),
+        text("grouping_config", "Rules that events are grouped by"),
+        text("grouping_enhancements", "Its own rules on stack traces"),
+        text("derived_grouping_enhancements", "Rules on stack traces that Sentry derived"),
+        text("secondary_grouping_config", "Rules that events were grouped by before"),
+        bigint("secondary_grouping_expiry", "Until when those still count, seconds since 1970"),
+        text("fingerprinting_rules", "Its own rules of grouping"),
+        bigint("resolve_age", "Hours without events after which issues resolve by themselves; 0: never"),
+        bigint("digests_min_delay", "Seconds between two digests at the least"),
+        bigint("digests_max_delay", "Seconds between two digests at the most"),
+        bigint("store_crash_reports", "How many crash reports are kept per issue"),
+        bigint("processing_issues", "Events that could not be processed"),
+        flag("is_internal", "Whether it is Sentry's own"),
+        flag("is_public", "Whether it is public"),
+        flag("data_scrubber", "Whether data are scrubbed"),
+        flag("data_scrubber_defaults", "Whether the default scrubbing rules are on"),
+        flag("scrub_ip_addresses", "Whether IP addresses are never stored"),
+        flag("verify_ssl", "Whether certificates are verified when sources are fetched"),
+        flag("scrape_java_script", "Whether JavaScript sources are fetched"),
+        flag("is_dynamically_sampled", "Whether transactions are sampled dynamically"),
+        flag("scm_source_context_enabled", "Whether source lines come from the repository"),
+        text("autofix_automation_tuning", "How far fixes are made automatically"),
+        flag("seer_scanner_automation", "Whether issues are scanned automatically"),
+        text("debug_files_role", "Role that may download debug files"),
+        document("sensitive_fields", "Names of further fields that are scrubbed"),
+        document("safe_fields", "Names of fields that are never scrubbed"),
+        document("highlight_tags", "Tags shown first on an event"),
+        document("highlight_context", "Contexts shown first on an event"),
+        document("builtin_symbol_sources", "Symbol servers of Sentry that are used"),
+        document("dynamic_sampling_biases", "Rules of dynamic sampling"),
+        document("avatar", "Its picture"),
+    ),
+    example="SELECT slug, resolve_age, data_scrubber FROM project_details ORDER BY slug",
+)
+
+PROJECT_TEAMS = Table(
+    name="project_teams",
+    row="a team of a project",
+    key=("project_id", "team_id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/teams/list-a-projects-teams/",
+    path="projects/{organization}/{project}/teams/",
+    parent="project",
+    paged=False,
+    dropped=frozenset({"id", "slug", "access", "isMember", "isPending", "teamRole", "hasAccess"}),
+    derived=MappingProxyType({"team_id": ("id",), "team_slug": ("slug",)}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        *OF_TEAM,
+        text("name", "Display name of the team"),
+        moment("date_created", "When the team was made"),
+        bigint("member_count", "How many members it has"),
+        document("flags", "Switches such as idp:provisioned"),
+        document("avatar", "Its picture"),
+    ),
+    example="SELECT project_slug, team_slug FROM project_teams ORDER BY project_slug, team_slug",
+)
+
+TEAM_MEMBERS = Table(
+    name="team_members",
+    row="a member of a team",
+    key=("team_id", "id"),
+    scope="team:read",
+    docs=f"{API_DOCS}/teams/list-a-teams-members/",
+    path="teams/{organization}/{team}/members/",
+    parent="team",
+    paged=False,
+    derived=MappingProxyType({"user_id": ("user", "id")}),
+    columns=(
+        *OF_TEAM,
+        *OF_ORGANIZATION,
+        text("id", "Id of the membership; joins to members.id"),
+        text("user_id", "Id of the user; null while the invitation is pending"),
+        text("email", "E-mail address"),
+        text("name", "Display name"),
+        text("team_role", "Role in the team"),
+        text("org_role", "Role in the organization"),
+        text("role", "Role, as older servers call it"),
+        text("role_name", "Name of that role"),
+        flag("pending", "Whether the invitation is not yet accepted"),
+        flag("expired", "Whether the invitation has expired"),
+        text("invite_status", "approved, requested_to_join, requested_to_be_invited"),
+        text("inviter_name", "Who invited"),
+        moment("date_created", "When the membership was made"),
+        document("user", "The user's account"),
+        document("flags", "Switches such as sso:linked"),
+        document("external_users", "The same person elsewhere, such as on GitHub"),
+    ),
+    example="SELECT team_slug, count(*) AS members FROM team_members GROUP BY team_slug",
+)
+
+PROJECT_ENVIRONMENTS = Table(
+    name="project_environments",
+    row="an environment of a project, hidden ones included",
+    key=("project_id", "name"),
+    scope="project:read",
+    docs=f"{API_DOCS}/environments/list-a-projects-environments/",
+    path="projects/{organization}/{project}/environments/",
+    parent="project",
+    params=MappingProxyType({"visibility": "all"}),
+    paged=False,
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("name", "Name, such as production; may be empty"),
+        text("id", "Id of the environment in this project; differs from environments.id"),
+        flag("is_hidden", "Whether it is hidden in Sentry"),
+    ),
+    example="SELECT project_slug, name FROM project_environments WHERE NOT is_hidden",
+)
+
+PROJECT_KEYS = Table(
+    name="project_keys",
+    row="a client key of a project, without its secret",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-client-keys/",
+    path="projects/{organization}/{project}/keys/",
+    parent="project",
+    paged=False,
+    only_declared=True,
+    secrets=frozenset({"secret", "dsn"}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the key, which is its public part"),
+        text("public", "The public part, which every client carries"),
+        text("name", "Name"),
+        text("label", "Name, as shown"),
+        flag("is_active", "Whether events with it are taken"),
+        text("use_case", "What it is for"),
+        text("browser_sdk_version", "Version of the loader script"),
+        moment("date_created", "When it was made"),
+        document("rate_limit", "How many events in which window it may send"),
+        document("dynamic_sdk_loader_options", "What the loader script brings"),
+    ),
+    example="SELECT project_slug, name, is_active FROM project_keys ORDER BY project_slug",
+)
+
+PROJECT_OWNERSHIP = Table(
+    name="project_ownership",
+    row="the ownership rules of a project",
+    key=("project_id",),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/retrieve-ownership-configuration-for-a-project/",
+    path="projects/{organization}/{project}/ownership/",
+    parent="project",
+    answer="object",
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("raw", "The rules as written"),
+        flag("fallthrough", "Whether all are owners of what no rule matches"),
+        text("auto_assignment", "Whom issues are assigned to automatically"),
+        flag("is_active", "Whether the rules apply"),
+        flag("codeowners_auto_sync", "Whether CODEOWNERS files are followed"),
+        moment("date_created", "When they were made"),
+        moment("last_updated", "When they were last changed"),
+        document("schema", "The rules, parsed"),
+    ),
+    example="SELECT project_slug, auto_assignment FROM project_ownership",
+)
+
+PROJECT_FILTERS = Table(
+    name="project_filters",
+    row="an inbound filter of a project",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-data-filters/",
+    path="projects/{organization}/{project}/filters/",
+    parent="project",
+    paged=False,
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Name of the filter, such as browser-extensions"),
+        text("active", "true, false, or what it filters, as a JSON list"),
+    ),
+    example="SELECT project_slug, id, active FROM project_filters ORDER BY ALL",
+)
+
+PROJECT_TAGS = Table(
+    name="project_tags",
+    row="a tag key that events of a project carry",
+    key=("project_id", "key"),
+    scope="project:read",
+    docs="",
+    unpublished="The organization's list adds all projects up; only this one tells them apart",
+    path="projects/{organization}/{project}/tags/",
+    parent="project",
+    paged=False,
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("key", "Tag key"),
+        text("name", "Display name"),
+        bigint("unique_values", "How many values it has, where the server tells"),
+        bigint("total_values", "How many events carry it, where the server tells"),
+        flag("can_delete", "Whether it may be deleted"),
+    ),
+    example="SELECT project_slug, count(*) AS keys FROM project_tags GROUP BY project_slug",
+)
+
+TAG_VALUE_COLUMNS = (
+    text("value", "Value; may be empty"),
+    text("name", "Display name of the value"),
+    bigint("count", "Events that carry it"),
+    moment("first_seen", "When it was first seen"),
+    moment("last_seen", "When it was last seen"),
+)
+
+TAG_VALUES = Table(
+    name="tag_values",
+    row="a value of a tag in a project, for the keys of the setting tag_keys",
+    key=("project_id", "tag_key", "value"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-tags-values/",
+    path="projects/{organization}/{project}/tags/{tag}/values/",
+    parent="project tag",
+    paged=False,
+    derived=MappingProxyType({"value": ("name",)}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("tag_key", "Tag key"),
+        *TAG_VALUE_COLUMNS,
+        document("extra", "More about the value, such as the device's name"),
+    ),
+    example="SELECT tag_key, value, sum(count) AS events FROM tag_values GROUP BY ALL ORDER BY events DESC",
+)
+
+PROJECT_USERS = Table(
+    name="project_users",
+    row="an end user whom events of a project name: personal data of your customers",
+    key=("project_id", "hash"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-users/",
+    path="projects/{organization}/{project}/users/",
+    parent="project",
+    paged=False,
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("hash", "Hash of the user"),
+        text("id", "Id in Sentry; may be null"),
+        text("identifier", "Id in your application"),
+        text("tag_value", "Value of the tag user"),
+        text("username", "User name"),
+        text("email", "E-mail address"),
+        text("name", "Display name"),
+        text("ip_address", "IP address"),
+        text("avatar_url", "Address of a picture"),
+        moment("date_created", "When first seen"),
+    ),
+    example="SELECT project_slug, count(*) AS users FROM project_users GROUP BY project_slug",
+)
+
+SERVICE_HOOKS = Table(
+    name="service_hooks",
+    row="a service hook of a project, without its secret",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-service-hooks/",
+    path="projects/{organization}/{project}/hooks/",
+    parent="project",
+    paged=False,
+    only_declared=True,
+    secrets=frozenset({"secret"}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the hook"),
+        text("url", "Address that is called"),
+        text("status", "active, disabled..."),
+        moment("date_created", "When it was made"),
+        document("events", "What it is called for"),
+    ),
+    example="SELECT project_slug, url, status FROM service_hooks",
+)
+
+SYMBOL_SOURCES = Table(
+    name="symbol_sources",
+    row="a custom symbol source of a project, without its credentials",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/retrieve-a-projects-symbol-sources/",
+    path="projects/{organization}/{project}/symbol-sources/",
+    parent="project",
+    paged=False,
+    only_declared=True,
+    secrets=frozenset({"password", "secret_key", "private_key", "access_key", "appconnectPrivateKey"}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the source"),
+        text("name", "Name"),
+        text("type", "http, s3, gcs, appStoreConnect"),
+        text("url", "Address of an http source"),
+        text("bucket", "Bucket of a cloud source"),
+        text("region", "Region of a cloud source"),
+        text("prefix", "Path within the bucket"),
+        flag("is_public", "Whether it is public"),
+        flag("has_index", "Whether it has an index"),
+        document("layout", "How files are laid out"),
+        document("filters", "Which files are looked for"),
+        document("platforms", "Platforms it is for"),
+    ),
+    example="SELECT project_slug, name, type FROM symbol_sources",
+)
+
+DEBUG_FILES = Table(
+    name="debug_files",
+    row="a debug information file of a project",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-debug-information-files/",
+    path="projects/{organization}/{project}/files/dsyms/",
+    parent="project",
+    paged=False,
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the file"),
+        text("uuid", "Its UUID"),
+        text("debug_id", "Id by which crash reports find it"),
+        text("code_id", "Id of the code file"),
+        text("cpu_name", "Processor it is for"),
+        text("object_name", "File it was made from"),
+        text("symbol_type", "Kind of symbols, such as breakpad or proguard"),
+        text("sha1", "SHA-1 of the file"),
+        bigint("size", "Bytes"),
+        moment("date_created", "When it was uploaded"),
+        document("headers", "HTTP headers it was uploaded with"),
+        document("data", "What is in it"),
+    ),
+    example="SELECT project_slug, symbol_type, sum(size) AS bytes FROM debug_files GROUP BY ALL",
+)
+
+USER_FEEDBACK = Table(
+    name="user_feedback",
+    row="a report from the older crash-report dialog; feedback of the newer widget is in the table feedback",
+    key=("project_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/list-a-projects-user-feedback/",
+    path="projects/{organization}/{project}/user-feedback/",
+    parent="project",
+    params=MappingProxyType({"status": ""}),
+    derived=MappingProxyType({"issue_id": ("issue", "id")}),
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the report"),
+        text("event_id", "Id of the event it is about"),
+        text("issue_id", "Id of the issue it is about, if any; joins to issues.id"),
+        text("name", "Name that was given"),
+        text("email", "E-mail address that was given"),
+        text("comments", "What was written"),
+        moment("date_created", "When it was written"),
+        document("user", "The user of the event"),
+        document("event", "The event: ids"),
+        document("issue", "The issue"),
+    ),
+    example="SELECT project_slug, date_created, comments FROM user_feedback ORDER BY date_created DESC",
+)
+
+# Releases
+
+RELEASE_DETAILS = Table(
+    name="release_details",
+    row="a release, with health and adoption",
+    key=("organization_id", "version"),
+    scope="project:read",
+    docs=f"{API_DOCS}/releases/retrieve-an-organizations-release/",
+    path="organizations/{organization}/releases/{release}/",
+    parent="release",
+    answer="object",
+    params=MappingProxyType({"health": "1", "adoptionStages": "1"}),
+    loading="for releases that changed, merged",
+    columns=RELEASES.columns,
+    example="SELECT version, new_groups, commit_count FROM release_details ORDER BY date_created DESC",
+)
+
+RELEASE_COMMITS = Table(
+    name="release_commits",
+    row="a commit of a release",
+    key=("organization_id", "release_version", "repository_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/releases/list-an-organization-releases-commits/",
+    path="organizations/{organization}/releases/{release}/commits/",
+    parent="release",
+    paged=False,
+    loading="for releases that changed, merged",
+    derived=MappingProxyType({"repository_id": ("repository", "id")}),
+    columns=(
+        *OF_ORGANIZATION,
+        *OF_RELEASE,
+        text("repository_id", "Id of the repository, empty where none is known; joins to repositories.id"),
+        text("id", "Hash of the commit, unique within its repository"),
+        *COMMIT_COLUMNS,
+        document("releases", "Releases it is in"),
+    ),
+    example="SELECT release_version, count(*) AS commits FROM release_commits GROUP BY release_version",
+)
+
+RELEASE_COMMIT_FILES = Table(
+    name="release_commit_files",
+    row="a file that a commit of a release changed",
+    key=("organization_id", "release_version", "id"),
+    scope="project:releases",
+    docs=f"{API_DOCS}/releases/retrieve-files-changed-in-a-releases-commits/",
+    path="organizations/{organization}/releases/{release}/commitfiles/",
+    parent="release",
+    paged=False,
+    loading="for releases that changed, merged",
+    columns=(
+        *OF_ORGANIZATION,
+        *OF_RELEASE,
+        text("filename", "Path of the file"),
+        text("id", "Id of the change"),
+        text("repo_name", "Name of the repository"),
+        text("org_id", "Id of the organization, as this endpoint gives it"),
+        text("type", "A added, M modified, D deleted"),
+        text("commit_message", "Commit message"),
+        document("author", "Who wrote the commit"),
+    ),
+    example="SELECT filename, count(*) AS changes FROM release_commit_files GROUP BY filename",
+)
+
+RELEASE_DEPLOYS = Table(
+    name="release_deploys",
+    row="a deploy of a release",
+    key=("organization_id", "release_version", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/releases/list-a-releases-deploys/",
+    path="organizations/{organization}/releases/{release}/deploys/",
+    parent="release",
+    paged=False,
+    loading="for releases that changed, merged",
+    columns=(
+        *OF_ORGANIZATION,
+        *OF_RELEASE,
+        text("id", "Id of the deploy"),
+        text("environment", "Where it was deployed to"),
+        text("name", "Name"),
+        text("url", "Address given for it"),
+        moment("date_started", "When it began, if given"),
+        moment("date_finished", "When it was done"),
+    ),
+    example="SELECT environment, count(*) AS deploys FROM release_deploys GROUP BY environment",
+)
+
+RELEASE_FILES = Table(
+    name="release_files",
+    row="a file uploaded with a release",
+    key=("organization_id", "release_version", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/releases/list-an-organizations-release-files/",
+    path="organizations/{organization}/releases/{release}/files/",
+    parent="release",
+    paged=False,
+    loading="for releases that changed, merged",
+    columns=(
+        *OF_ORGANIZATION,
+        *OF_RELEASE,
+        text("id", "Id of the file"),
+        text("name", "Name, such as ~/app.js.map"),
+        text("dist", "Distribution it is for"),
+        text("sha1", "SHA-1 of the file"),
+        bigint("size", "Bytes"),
+        moment("date_created", "When it was uploaded"),
+        document("headers", "HTTP headers it is served with"),
+    ),
+    example="SELECT release_version, sum(size) AS bytes FROM release_files GROUP BY release_version",
+)
+
+# Issues
+
+FEEDBACK = Table(
+    name="feedback",
+    row="user feedback from the widget, which Sentry keeps as an issue of that category",
+    key=("id",),
+    scope="event:read",
+    docs=f"{API_DOCS}/events/list-an-organizations-issues/",
+    path="organizations/{organization}/issues/",
+    params=MappingProxyType({"query": "issue.category:feedback"}),
+    loading="incremental on lastSeen with look-back, all of it with each sweep; merged",
+    cursor="lastSeen",
+    dropped=ISSUES.dropped,
+    secrets=ISSUES.secrets,
+    columns=ISSUES.columns,
+    example="SELECT project_slug, first_seen, title FROM feedback ORDER BY first_seen DESC",
+)
+
+OF_ISSUES_SEEN = "for issues with new events; for all with each sweep; merged"
+
+ISSUE_EVENTS = Table(
+    name="issue_events",
+    row="an event of an issue with its full body; tags are JSON here",
+    key=("project_id", "event_id"),
+    scope="event:read",
+    docs=f"{API_DOCS}/events/list-an-issues-events/",
+    path="organizations/{organization}/issues/{issue}/events/",
+    parent="issue",
+    params=MappingProxyType({"full": "true"}),
+    loading="events of the time not yet read, for issues seen in it; merged",
+    cursor="lastSeen",
+    columns=(*EVENTS.columns, document("tags", "Its tags: key and value")),
+    example="SELECT issue_id, count(*) AS events FROM issue_events GROUP BY issue_id ORDER BY events DESC",
+)
+
+ISSUE_DETAILS = Table(
+    name="issue_details",
+    row="an issue, with activity, participants, first and last release",
+    key=("id",),
+    scope="event:read",
+    docs=f"{API_DOCS}/events/retrieve-an-issue/",
+    path="organizations/{organization}/issues/{issue}/",
+    parent="issue",
+    answer="object",
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    dropped=ISSUES.dropped,
+    secrets=ISSUES.secrets,
+    columns=(
+        *ISSUES.columns,
+        *OF_ISSUE,
+        bigint("user_report_count", "Crash-report feedback on it"),
+        document("activity", "Its newest 100 activities: comments, status changes, assignments"),
+        document("participants", "Who takes part"),
+        document("seen_by", "Who has looked at it"),
+        document("first_release", "Release it was first seen in"),
+        document("last_release", "Release it was last seen in"),
+        document("tags", "Its tag keys, with the number of values"),
+        document("owners", "Suggested owners"),
+        document("integration_issues", "Issues of trackers linked to it"),
+        document("sentry_app_issues", "Issues of apps linked to it"),
+        document("forecast", "How many events are expected"),
+    ),
+    example="SELECT short_id, num_comments, user_report_count FROM issue_details ORDER BY short_id",
+)
+
+ISSUE_COMMENTS = Table(
+    name="issue_comments",
+    row="a comment on an issue",
+    key=("issue_id", "id"),
+    scope="event:read",
+    docs="",
+    unpublished="The activity of an issue holds its newest 100 entries only; this lists all comments",
+    path="organizations/{organization}/issues/{issue}/comments/",
+    parent="issue",
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    columns=(
+        *OF_ISSUE,
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the comment"),
+        text("type", "note"),
+        moment("date_created", "When it was written"),
+        document("user", "Who wrote it"),
+        document("data", "The text"),
+    ),
+    example="SELECT issue_id, date_created, data FROM issue_comments ORDER BY date_created DESC",
+)
+
+ISSUE_HASHES = Table(
+    name="issue_hashes",
+    row="a hash that events were grouped into an issue by",
+    key=("issue_id", "id"),
+    scope="event:read",
+    docs=f"{API_DOCS}/events/list-an-issues-hashes/",
+    path="organizations/{organization}/issues/{issue}/hashes/",
+    parent="issue",
+    paged=False,
+    params=MappingProxyType({"full": "false"}),
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    columns=(
+        *OF_ISSUE,
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "The hash"),
+        flag("merged_by_seer", "Whether similarity and no rule put it there"),
+        Column("seer_match_distance", "double", "How far from the issue it was"),
+        document("latest_event", "Its newest event"),
+    ),
+    example="SELECT issue_id, count(*) AS hashes FROM issue_hashes GROUP BY issue_id",
+)
+
+ISSUE_TAGS = Table(
+    name="issue_tags",
+    row="a tag key that events of an issue carry",
+    key=("issue_id", "key"),
+    scope="event:read",
+    docs="",
+    unpublished="Only one key at a time is published; this answers all keys of an issue at once",
+    path="organizations/{organization}/issues/{issue}/tags/",
+    parent="issue",
+    paged=False,
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    columns=(
+        *OF_ISSUE,
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("key", "Tag key"),
+        text("name", "Display name"),
+        bigint("unique_values", "How many values it has"),
+        bigint("total_values", "How many events carry it"),
+        document("top_values", "Its most frequent values"),
+    ),
+    example="SELECT key, sum(total_values) AS events FROM issue_tags GROUP BY key ORDER BY events DESC",
+)
+
+ISSUE_TAG_VALUES = Table(
+    name="issue_tag_values",
+    row="a value of a tag in an issue, for the keys of the setting tag_keys",
+    key=("issue_id", "tag_key", "value"),
+    scope="event:read",
+    docs=f"{API_DOCS}/events/list-a-tags-values-for-an-issue/",
+    path="organizations/{organization}/issues/{issue}/tags/{tag}/values/",
+    parent="issue tag",
+    paged=False,
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    derived=MappingProxyType({"value": ("name",)}),
+    columns=(
+        *OF_ISSUE,
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("tag_key", "Tag key"),
+        text("key", "Tag key, as the endpoint gives it"),
+        *TAG_VALUE_COLUMNS,
+        text("query", "Search term that finds it"),
+    ),
+    example="SELECT tag_key, value, sum(count) AS events FROM issue_tag_values GROUP BY ALL ORDER BY events DESC",
+)
+
+ISSUE_EXTERNAL_LINKS = Table(
+    name="issue_external_links",
+    row="a link of an issue to an issue elsewhere",
+    key=("issue_id", "id"),
+    scope="event:read",
+    docs=f"{API_DOCS}/integration/retrieve-custom-integration-issue-links-for-the-given-sentry-issue/",
+    path="organizations/{organization}/issues/{issue}/external-issues/",
+    parent="issue",
+    paged=False,
+    loading=OF_ISSUES_SEEN,
+    cursor="lastSeen",
+    columns=(
+        *OF_ISSUE,
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the link"),
+        text("service_type", "Where it leads, such as the slug of an app"),
+        text("display_name", "Name shown for it"),
+        text("web_url", "Address"),
+    ),
+    example="SELECT issue_id, service_type, web_url FROM issue_external_links",
+)
+
+# Monitoring
+
+MONITORS = Table(
+    name="monitors",
+    row="a cron monitor",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/crons/retrieve-monitors-for-an-organization/",
+    path="organizations/{organization}/monitors/",
+    params=MappingProxyType({"project": "-1", "sort": "name"}),
+    derived=MappingProxyType({"project_id": ("project", "id"), "project_slug": ("project", "slug")}),
+    columns=(
+        text("id", "Id of the monitor"),
+        *OF_ORGANIZATION,
+        *OF_PROJECT,
+        text("slug", "Name in addresses"),
+        text("name", "Display name"),
+        text("status", "active, disabled..."),
+        flag("is_muted", "Whether it alerts nobody"),
+        flag("is_upserting", "Whether its settings come from the program that checks in"),
+        moment("date_created", "When it was made"),
+        document("config", "Schedule, margins, time zone"),
+        document("environments", "State per environment: last and next check-in"),
+        document("owner", "Who is responsible for it"),
+        document("project", "Its project"),
+        document("alert_rule", "Whom it alerts"),
+    ),
+    dropped=frozenset({"type"}),
+    example="SELECT slug, status, is_muted FROM monitors ORDER BY slug",
+)
+
+MONITOR_CHECKINS = Table(
+    name="monitor_checkins",
+    row="a check-in of a cron monitor",
+    key=("monitor_id", "id"),
+    scope="project:read",
+    docs=f"{API_DOCS}/crons/retrieve-check-ins-for-a-monitor/",
+    path="organizations/{organization}/monitors/{monitor}/checkins/",
+    parent="monitor",
+    loading="incremental on dateAdded, a day of look-back because running ones change; merged",
+    cursor="dateAdded",
+    columns=(
+        text("monitor_id", "Id of the monitor; joins to monitors.id"),
+        text("monitor_slug", "Slug of the monitor when the row was read"),
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("id", "Id of the check-in"),
+        text("environment", "Environment it came from"),
+        text("status", "ok, error, in_progress, missed, timeout"),
+        bigint("duration", "Milliseconds it took"),
+        moment("date_created", "When it began, by the client's clock"),
+        moment("date_added", "When Sentry took it"),
+        moment("date_updated", "When it last changed"),
+        moment("date_in_progress", "When it was reported as running"),
+        moment("date_clock", "The minute Sentry's clock was at"),
+        moment("expected_time", "When it was due"),
+        document("monitor_config", "The monitor's settings at that time"),
+        document("groups", "Issues it belongs to"),
+    ),
+    example="SELECT monitor_slug, status, count(*) AS check_ins FROM monitor_checkins GROUP BY ALL",
+)
+
+DETECTORS = Table(
+    name="detectors",
+    row="a detector: what makes issues out of metrics, crons, uptime and errors",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/monitors/fetch-an-organizations-monitors/",
+    path="organizations/{organization}/detectors/",
+    params=MappingProxyType({"project": "-1", "sortBy": "id"}),
+    secrets=frozenset({"headers", "body", "url?"}),
+    dropped=frozenset({"latestGroup"}),
+    columns=(
+        text("id", "Id of the detector"),
+        *OF_ORGANIZATION,
+        text("project_id", "Id of its project, null for all projects; joins to projects.id"),
+        text("name", "Display name"),
+        text("description", "Description"),
+        text("type", "Kind, such as metric_issue, uptime_domain_failure, error"),
+        flag("enabled", "Whether it is switched on"),
+        text("created_by", "Id of the user who made it"),
+        moment("date_created", "When it was made"),
+        moment("date_updated", "When it was last changed"),
+        document("owner", "Who is responsible for it"),
+        document("workflow_ids", "Ids of the alerts it feeds; join to workflows.id"),
+        document(
+            "data_sources",
+            "What it looks at; of probes without headers, bodies and the query of their address",
+        ),
+        document("condition_group", "When it triggers"),
+        document("config", "Its settings"),
+    ),
+    example="SELECT type, count(*) AS detectors FROM detectors GROUP BY type",
+)
+
+WORKFLOWS = Table(
+    name="workflows",
+    row="an alert: what is done when detectors trigger, without addresses and channels",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/monitors/fetch-alerts/",
+    path="organizations/{organization}/workflows/",
+    params=MappingProxyType({"sortBy": "id"}),
+    secrets=frozenset({"actions"}),
+    columns=(
+        text("id", "Id of the alert"),
+        *OF_ORGANIZATION,
+        text("name", "Display name"),
+        text("environment", "Environment it is for"),
+        flag("enabled", "Whether it is switched on"),
+        text("created_by", "Id of the user who made it"),
+        text("owner", "Who is responsible for it"),
+        moment("date_created", "When it was made"),
+        moment("date_updated", "When it was last changed"),
+        moment("last_triggered", "When it last acted"),
+        document("triggers", "What makes it act; its actions are left out, they hold addresses"),
+        document("action_filters", "When it acts; its actions are left out, they hold addresses"),
+        document("detector_ids", "Ids of the detectors that feed it; join to detectors.id"),
+        document("config", "Its settings, such as how often it acts"),
+    ),
+    example="SELECT name, enabled, last_triggered FROM workflows ORDER BY name",
+)
+
+REPLAYS = Table(
+    name="replays",
+    row="a session replay",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/replays/list-an-organizations-replays/",
+    path="organizations/{organization}/replays/",
+    answer="data",
+    loading="incremental on started_at, a day of look-back because running ones grow; merged",
+    cursor="started_at",
+    dropped=frozenset({"has_viewed"}),
+    columns=(
+        text("id", "Id of the replay"),
+        *OF_ORGANIZATION,
+        text("project_id", "Id of its project; joins to projects.id"),
+        text("environment", "Environment it comes from"),
+        text("platform", "Platform"),
+        text("replay_type", "session or buffer"),
+        text("dist", "Distribution of the release"),
+        flag("is_archived", "Whether it was deleted; then nearly all else is null"),
+        moment("started_at", "When it began"),
+        moment("finished_at", "When it ended, so far"),
+        bigint("duration", "Seconds"),
+        bigint("activity", "How much happened, 0 to 10"),
+        bigint("count_segments", "Segments"),
+        bigint("count_urls", "Pages"),
+        bigint("count_errors", "Errors"),
+        bigint("count_warnings", "Warnings"),
+        bigint("count_infos", "Messages"),
+        bigint("count_dead_clicks", "Clicks without effect"),
+        bigint("count_rage_clicks", "Clicks in anger"),
+        document("user", "Whose session it was"),
+        document("tags", "Its tags"),
+        document("releases", "Releases it ran"),
+        document("urls", "Pages that were visited"),
+        document("segment_names", "Names of its segments"),
+        document("clicks", "Clicks, where asked for"),
+        document("error_ids", "Ids of its error events"),
+        document("trace_ids", "Ids of its traces"),
+        document("sdk", "Name and version of the SDK"),
+        document("os", "Operating system"),
+        document("browser", "Browser"),
+        document("device", "Device"),
+        document("ota_updates", "Over-the-air update it ran"),
+    ),
+    example="SELECT platform, count(*) AS replays, avg(duration) AS seconds FROM replays GROUP BY platform",
+)
+
+DASHBOARDS = Table(
+    name="dashboards",
+    row="a dashboard, with its widgets",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/dashboards/retrieve-an-organizations-custom-dashboard/",
+    path="organizations/{organization}/dashboards/{dashboard}/",
+    parent="dashboard",
+    answer="object",
+    dropped=frozenset({"isFavorited", "lastVisited"}),
+    columns=(
+        text("id", "Id of the dashboard; those that come with Sentry have names for ids"),
+        *OF_ORGANIZATION,
+        text("title", "Title"),
+        moment("date_created", "When it was made"),
+        text("period", "Time it shows, such as 14d"),
+        text("utc", "Whether times are shown in UTC"),
+        flag("expired", "Whether the time it shows is gone"),
+        moment("start", "Start of the time it shows"),
+        moment("end", "End of the time it shows"),
+        text("prebuilt_id", "Which of Sentry's own it is, if it is one"),
+        document("created_by", "Who made it"),
+        document("widgets", "Its widgets with their queries"),
+        document("projects", "Ids of the projects it shows"),
+        document("environment", "Environments it shows"),
+        document("filters", "Filters"),
+        document("permissions", "Who may edit it"),
+    ),
+    example="SELECT title, json_array_length(widgets) AS widgets FROM dashboards ORDER BY title",
+)
+
+SAVED_QUERIES = Table(
+    name="saved_queries",
+    row="a query saved in Discover",
+    key=("id",),
+    scope="org:read",
+    docs=f"{API_DOCS}/discover/list-an-organizations-discover-saved-queries/",
+    path="organizations/{organization}/discover/saved/",
+    columns=(
+        text("id", "Id of the query"),
+        *OF_ORGANIZATION,
+        text("name", "Name"),
+        text("query", "Search"),
+        text("query_dataset", "What it searches"),
+        text("dataset_source", "Who chose that"),
+        text("range", "Time it covers, such as 14d"),
+        text("start", "Start of the time it covers"),
+        text("end", "End of the time it covers"),
+        text("orderby", "Order"),
+        text("display", "How it is shown"),
+        text("interval", "Resolution"),
+        text("limit", "Rows"),
+        bigint("version", "Version of the form"),
+        bigint("top_events", "How many series"),
+        flag("expired", "Whether the time it covers is gone"),
+        moment("date_created", "When it was made"),
+        moment("date_updated", "When it was last changed"),
+        document("fields", "Columns"),
+        document("y_axis", "What is drawn"),
+        document("projects", "Ids of the projects it covers"),
+        document("environment", "Environments it covers"),
+        document("conditions", "Conditions of the old form"),
+        document("aggregations", "Aggregations of the old form"),
+        document("widths", "Widths of the columns"),
+        document("explore_query", "The same for Explore"),
+        document("created_by", "Who made it"),
+    ),
+    example="SELECT name, query FROM saved_queries ORDER BY name",
+)
+
+# Usage
+
+USAGE_STATS = Table(
+    name="usage_stats",
+    row="how much of a category a project sent in a day, by outcome and reason",
+    key=("project_id", "day", "category", "outcome", "reason"),
+    scope="org:read",
+    docs=f"{API_DOCS}/organizations/retrieve-event-counts-for-an-organization-v2/",
+    path="organizations/{organization}/stats_v2/",
+    loading="the days not yet read, and the last two again; merged",
+    cursor="day",
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        moment("day", "Start of the day, UTC"),
+        text("category", "error, transaction, attachment, replay..."),
+        text("outcome", "accepted, filtered, rate_limited, invalid, client_discard..."),
+        text("reason", "Why, where it was not accepted"),
+        bigint("quantity", "Events, or bytes of attachments"),
+    ),
+    example="SELECT category, outcome, sum(quantity) AS quantity FROM usage_stats GROUP BY ALL ORDER BY ALL",
+)
+
+RELEASE_HEALTH = Table(
+    name="release_health",
+    row="sessions of a release in an environment of a project in a day",
+    key=("project_id", "day", "release", "environment"),
+    scope="org:read",
+    docs=f"{API_DOCS}/releases/retrieve-release-health-session-statistics/",
+    path="organizations/{organization}/sessions/",
+    loading="the days not yet read, and the last two again; merged",
+    cursor="day",
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        moment("day", "Start of the day, UTC"),
+        text("release", "Version; joins to releases.version"),
+        text("environment", "Environment"),
+        bigint("sessions", "Sessions"),
+        bigint("users", "Users"),
+        Column("crash_free_session_rate", "double", "Share of sessions without a crash, 0 to 1"),
+        Column("crash_free_user_rate", "double", "Share of users without a crash, 0 to 1"),
+    ),
+    example="SELECT release, sum(sessions) AS sessions FROM release_health GROUP BY release ORDER BY sessions DESC",
+)
+
+PROJECT_STATS = Table(
+    name="project_stats",
+    row="how many events of a project were received, rejected... in a day",
+    key=("project_id", "stat", "day"),
+    scope="project:read",
+    docs=f"{API_DOCS}/projects/retrieve-event-counts-for-a-project/",
+    path="projects/{organization}/{project}/stats/",
+    parent="project",
+    loading="the days not yet read, and the last two again; merged",
+    cursor="day",
+    columns=(
+        *OF_PROJECT,
+        *OF_ORGANIZATION,
+        text("stat", "received, rejected (by rate limits), blacklisted (by filters), generated"),
+        moment("day", "Start of the day, UTC"),
+        bigint("count", "Events"),
+    ),
+    example="SELECT day, sum(count) AS received FROM project_stats WHERE stat = 'received' GROUP BY day",
+)
+
+GROUPS: Mapping[str, tuple[Table, ...]] = MappingProxyType(
     {
-        table.name: table
-        for table in (ORGANIZATIONS, PROJECTS, TEAMS, MEMBERS, ENVIRONMENTS, RELEASES, ISSUES, EVENTS)
+        "Organization": (
+            ORGANIZATIONS,
+            ORGANIZATION_DETAILS,
+            TEAMS,
+            MEMBERS,
+            USERS,
+            ENVIRONMENTS,
+            REPOSITORIES,
+            REPOSITORY_COMMITS,
+            INTEGRATIONS,
+            SENTRY_APP_INSTALLATIONS,
+            TAGS,
+        ),
+        "Projects": (
+            PROJECTS,
+            PROJECT_DETAILS,
+            PROJECT_TEAMS,
+            TEAM_MEMBERS,
+            PROJECT_ENVIRONMENTS,
+            PROJECT_KEYS,
+            PROJECT_OWNERSHIP,
+            PROJECT_FILTERS,
+            PROJECT_TAGS,
+            TAG_VALUES,
+            PROJECT_USERS,
+            SERVICE_HOOKS,
+            SYMBOL_SOURCES,
+            DEBUG_FILES,
+            USER_FEEDBACK,
+        ),
+        "Releases": (
+            RELEASES,
+            RELEASE_DETAILS,
+            RELEASE_COMMITS,
+            RELEASE_COMMIT_FILES,
+            RELEASE_DEPLOYS,
+            RELEASE_FILES,
+        ),
+        "Issues and events": (
+            ISSUES,
+            EVENTS,
+            ISSUE_EVENTS,
+            ISSUE_DETAILS,
+            ISSUE_COMMENTS,
+            ISSUE_HASHES,
+            ISSUE_TAGS,
+            ISSUE_TAG_VALUES,
+            ISSUE_EXTERNAL_LINKS,
+            FEEDBACK,
+        ),
+        "Monitoring": (
+            MONITORS,
+            MONITOR_CHECKINS,
+            DETECTORS,
+            WORKFLOWS,
+            REPLAYS,
+            DASHBOARDS,
+            SAVED_QUERIES,
+        ),
+        "Usage": (
+            USAGE_STATS,
+            RELEASE_HEALTH,
+            PROJECT_STATS,
+        ),
     }
 )
+"""All tables, as they are told to users."""
+
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {table.name: table for group in GROUPS.values() for table in group}
+)
 """All tables by name, in the order in which they are listed and loaded."""
+
+DEFAULT_TABLES: tuple[str, ...] = tuple(table.name for table in TABLES.values() if table.default)
+"""What is loaded when the user names no tables."""

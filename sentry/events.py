@@ -6,17 +6,23 @@ and 60 a minute on sentry.io, and answers 10 full or 100 simple events a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from . import errors
 from .client import Row
 from .endpoints import EVENTS
-from .listings import parse_time
+from .fanout import in_parallel, path_of
+from .issues import seen_issues
 from .progress import Progress
+from .rows import parse_time, table_row
 from .run import Project, Run
 from .scans import Scan
+from .selection import Refusals
 from .settings import PAGE_SIZE
+from .table import Table, column_name
+from .windows import Window
 
 
 def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -> Iterator[list[Row]]:
@@ -35,7 +41,7 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     for window in reversed(progress.missing(project.id)):
         for rows in scan.read(window):
             _check_project(rows, project)
-            yield [run.label(_finish(row, project)) for row in rows]
+            yield [event_row(EVENTS, run, row, project) for row in rows]
         progress.cover([project.id], window)
     progress.finish()
 
@@ -51,16 +57,11 @@ def unknown_documents(rows: list[Row]) -> set[str]:
         name
         for row in rows
         for name, value in row.items()
-        if isinstance(value, (dict, list)) and name not in _NESTED_FIELDS
+        if isinstance(value, (dict, list)) and column_name(name) not in _NESTED_COLUMNS
     }
 
 
-_NESTED_FIELDS = frozenset(
-    {
-        "tags", "user", "entries", "contexts", "context", "packages", "sdk", "metadata", "errors", "occurrence",
-        "_meta", "fingerprints", "groupingConfig", "measurements", "breakdowns",
-    }
-)  # fmt: skip
+_NESTED_COLUMNS = {column.name for column in EVENTS.columns if column.type == "json"} | {"tags"}
 
 
 def _scan(run: Run, project: Project, *, full: bool) -> Scan:
@@ -89,18 +90,64 @@ def _check_project(rows: list[Row], project: Project) -> None:
         )
 
 
-def _finish(event: Row, project: Project) -> Row:
+def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
+    """The events of the issues seen in this run's windows, in these windows; full bodies.
+
+    See https://docs.sentry.io/api/events/list-an-issues-events/.
+
+    Raises:
+        SentryRequestError: No issue can be read, or a refusal is not about access.
+    """
+    plan = progress.plan(run.project_ids, sweeps=False)
+    refusals, asked = Refusals(run), 0
+    for issues in seen_issues(run, progress, sweeps=False):
+        asked += len(issues)
+        for issue, outcome in in_parallel(partial(_events_of_issue, table, run, plan), issues):
+            try:
+                yield outcome()
+            except errors.SentryRequestError as refusal:
+                refusals.note(str(issue["id"]), refusal)
+    refusals.conclude(asked)
+    progress.finish()
+
+
+def _events_of_issue(table: Table, run: Run, plan: Mapping[str, list[Window]], issue: Row) -> list[Row]:
+    project = Project(str(issue["project"]["id"]), str(issue["project"]["slug"]))
+    path = path_of(table, run, {"issue": str(issue["id"])})
+    simple = {"per_page": str(PAGE_SIZE)}
+    scan = Scan(
+        client=run.client,
+        path=path,
+        scope=table.scope,
+        key_of=lambda row: str(row["eventID"]),
+        time_of=lambda row: parse_time(row.get("dateCreated")),
+        params={**simple, **table.params},
+        cheap_params=simple,
+    )
+    windows = plan.get(project.id, [])
+    return [
+        event_row(table, run, row, project)
+        for window in windows
+        for rows in scan.read(window)
+        for row in rows
+    ]
+
+
+def event_row(table: Table, run: Run, event: Row, project: Project) -> Row:
+    """The event as it is loaded, with its issue, release, environment and level as columns."""
     tags = {tag.get("key"): tag.get("value") for tag in event.get("tags") or () if isinstance(tag, dict)}
-    return {
-        **event,
-        "project_id": project.id,
-        "project_slug": project.slug,
-        "issue_id": event.get("groupID"),
-        "release": _version(event.get("release")) or tags.get("release"),
-        "environment": event.get("environment") or tags.get("environment"),
-        "level": event.get("level") or tags.get("level"),
-        "dateCreated": event.get("dateCreated") or event.get("dateReceived"),
-    }
+    return table_row(
+        table,
+        run,
+        event,
+        project_id=project.id,
+        project_slug=project.slug,
+        issue_id=event.get("groupID"),
+        release=_version(event.get("release")) or tags.get("release"),
+        environment=event.get("environment") or tags.get("environment"),
+        level=event.get("level") or tags.get("level"),
+        dateCreated=event.get("dateCreated") or event.get("dateReceived"),
+    )
 
 
 def _version(release: Any) -> Any:

@@ -12,95 +12,138 @@ See https://docs.sentry.io/api/events/list-an-organizations-issues/. Four things
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from . import errors
 from .client import Page, Row
 from .endpoints import ISSUES
-from .listings import parse_time, unseen, without
+from .fanout import Parent, read_children
 from .progress import Progress
+from .rows import parse_time, table_row
 from .run import Project, Run
+from .scans import until_settled
 from .selection import Refusals, Selection, read_projects
-from .session import logger
-from .settings import MAX_PASSES, PAGE_SIZE
+from .settings import PAGE_SIZE
+from .table import Table
 from .windows import Window, floor_seconds
 
 _NUMBERS = ("count", "userCount", "firstSeen", "lastSeen")
 
 
-def read_issues(run: Run, progress: Progress) -> Iterator[list[Row]]:
+def read_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
     """The issues with an event in this run's windows, each once.
+
+    Args:
+        table: ``issues``, or ``feedback`` with its query.
+        run: The extraction.
+        progress: What the table has read so far.
 
     Raises:
         SentryRequestError: A page could not be had.
     """
-    read = _from_old_server if _is_old_server(run) else _from_organization
-    seen: set[str] = set()
-    for page in read(run, progress, seen):
-        yield [_finish(run, row) for row in page]
+    for rows in seen_issues(run, progress, query=table.params.get("query", "")):
+        yield [_finish(table, run, row) for row in rows]
     progress.finish()
 
 
-def issues_listing(run: Run, project: Project) -> tuple[str, dict[str, str]]:
-    """Where this server lists the issues of one project: path and parameters."""
-    if _is_old_server(run):
+def seen_issues(run: Run, progress: Progress, *, query: str = "", sweeps: bool = True) -> Iterator[list[Row]]:
+    """The issues of this run's windows as the server gives them, with lifetime numbers.
+
+    Args:
+        run: The extraction.
+        progress: What was read so far; what is read here is noted.
+        query: Which issues; all of them if empty.
+        sweeps: Whether a sweep may be due.
+
+    Raises:
+        SentryRequestError: A page could not be had.
+    """
+    seen: set[str] = set()
+    plan = progress.plan(run.project_ids, sweeps=sweeps)
+    if run.is_before_organization_issues:
+        return _from_old_server(run, progress, plan, query, seen)
+    return _from_organization(run, progress, plan, query, seen)
+
+
+def read_of_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
+    """The rows of a table below issues, for the issues seen in this run's windows.
+
+    Raises:
+        SentryRequestError: No issue can be read, or a refusal is not about access.
+    """
+    refusals, asked = Refusals(run), 0
+    for issues in seen_issues(run, progress):
+        parents = [parent for issue in issues for parent in _parents(table, run, issue)]
+        asked += len(parents)
+        for _, rows in read_children(table, run, parents, refusals):
+            yield rows
+    refusals.conclude(asked)
+    progress.finish()
+
+
+def _parents(table: Table, run: Run, issue: Row) -> Iterator[Parent]:
+    project = _object(issue.get("project"))
+    columns = {
+        "issue_id": str(issue["id"]),
+        "project_id": project.get("id"),
+        "project_slug": project.get("slug"),
+    }
+    if table.parent == "issue":
+        yield Parent({"issue": str(issue["id"])}, columns)
+        return
+    for key in run.tag_keys:
+        yield Parent({"issue": str(issue["id"]), "tag": key}, {**columns, "tag_key": key})
+
+
+def issues_listing(run: Run, project: str) -> tuple[str, dict[str, str]]:
+    """Where this server lists the issues of one project, named by its slug: path and parameters."""
+    if run.is_before_organization_issues:
         return _project_path(run, project), {"query": "", "statsPeriod": ""}
-    return _organization_path(run), {"query": "", "project": project.id}
+    project_id = next(known.id for known in run.projects if known.slug == project)
+    return _organization_path(run), {"query": "", "project": project_id}
 
 
 def _organization_path(run: Run) -> str:
     return f"organizations/{run.organization.slug}/issues/"
 
 
-def _project_path(run: Run, project: Project) -> str:
-    return f"projects/{run.organization.slug}/{project.slug}/issues/"
+def _project_path(run: Run, project: str) -> str:
+    return f"projects/{run.organization.slug}/{project}/issues/"
 
 
-def _from_organization(run: Run, progress: Progress, seen: set[str]) -> Iterator[list[Row]]:
+def _from_organization(
+    run: Run, progress: Progress, plan: dict[str, list[Window]], query: str, seen: set[str]
+) -> Iterator[list[Row]]:
     def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         params = {
             "project": selection,
-            "query": "",
+            "query": query,
             "sort": "new",
             "limit": str(PAGE_SIZE),
             **window.parameters(),
         }
         pages = partial(run.client.pages, _organization_path(run), params, scope=ISSUES.scope)
-        for rows in _settled(pages, seen):
+        for rows in until_settled(pages, seen):
             yield [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
 
-    return read_projects(run, progress, read)
+    return read_projects(run, progress, plan, read)
 
 
-def _settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:
-    """All pages, again while that shows an issue that had moved from a page to come to one that was read.
-
-    An issue moves up when the server forgets its first event in the window, or when others of the same
-    second go.
-    """
-    for _ in range(MAX_PASSES):
-        count = fresh = 0
-        for page in pages():
-            rows = unseen(page.rows, "id", seen)
-            count, fresh = count + 1, fresh + len(rows)
-            yield rows
-        if count <= 1 or not fresh:
-            return
-
-
-def _from_old_server(run: Run, progress: Progress, seen: set[str]) -> Iterator[list[Row]]:
+def _from_old_server(
+    run: Run, progress: Progress, plan: dict[str, list[Window]], query: str, seen: set[str]
+) -> Iterator[list[Row]]:
     """Servers before 2019 serve issues per project, know no window, and give lifetime numbers."""
-    refusals = Refusals()
-    plan = progress.plan(run.project_ids)
+    refusals = Refusals(run)
     for project in run.projects:
         windows = plan[project.id]
         if not windows:
             continue
-        pages = partial(_old_pages, run, project, windows[0].start, whole=progress.wanted in windows)
+        whole = progress.wanted in windows
+        pages = partial(_old_pages, run, project, query, windows[0].start, whole=whole)
         try:
-            for rows in _settled(pages, seen):
+            for rows in until_settled(pages, seen):
                 found = [row for row in rows if any(_seen_within(row, window) for window in windows)]
                 yield [{**row, **_lifetime_numbers(row)} for row in found]
         except errors.SentryRequestError as refusal:
@@ -111,37 +154,14 @@ def _from_old_server(run: Run, progress: Progress, seen: set[str]) -> Iterator[l
     refusals.conclude(len(run.project_ids))
 
 
-def _old_pages(run: Run, project: Project, earliest: int, *, whole: bool) -> Iterator[Page]:
+def _old_pages(run: Run, project: Project, query: str, earliest: int, *, whole: bool) -> Iterator[Page]:
     """By date and only as far down as needed; for a whole reading in the order that bumps cannot disturb."""
-    params = {"query": "", "statsPeriod": "", "sort": "new" if whole else "date", "limit": str(PAGE_SIZE)}
-    for page in run.client.pages(_project_path(run, project), params, scope=ISSUES.scope):
+    params = {"query": query, "statsPeriod": "", "sort": "new" if whole else "date", "limit": str(PAGE_SIZE)}
+    for page in run.client.pages(_project_path(run, project.slug), params, scope=ISSUES.scope):
         yield page
         seconds = [second for row in page.rows if (second := _second(row.get("lastSeen"))) is not None]
         if not whole and max(seconds, default=earliest) < earliest:
             return
-
-
-def _is_old_server(run: Run) -> bool:
-    """Whether the organization's issues cannot be listed: such a server fails when asked for one project's.
-
-    Asked only where the organization's answer looks old, and without another try, because the failure is
-    permanent there. Whatever else goes wrong is left to the reading itself.
-    """
-    if not run.organization.may_be_old_server:
-        return False
-    for project in run.projects:
-        params = {"project": project.id, "query": "", "limit": "1"}
-        try:
-            for _ in run.client.pages(_organization_path(run), params, scope=ISSUES.scope, retry=False):
-                return False
-        except errors.SentryPermissionError:
-            continue
-        except errors.SentryRequestError as refusal:
-            if refusal.status not in (400, 404, 500):
-                return False
-            logger.info("Reading issues project by project, as this server is old: %s", refusal)
-            return True
-    return False
 
 
 def _with_lifetime(run: Run, issue: Row) -> Row | None:
@@ -163,20 +183,20 @@ def _lifetime_numbers(issue: Row) -> Row:
     return {name: lifetime[name] for name in _NUMBERS if lifetime.get(name) is not None}
 
 
-def _finish(run: Run, issue: Row) -> Row:
+def _finish(table: Table, run: Run, issue: Row) -> Row:
     project, assigned_to = _object(issue.get("project")), _object(issue.get("assignedTo"))
-    return run.label(
-        {
-            **without(issue, ISSUES.dropped),
-            "count": _whole_number(issue.get("count")),
-            "project_id": project.get("id"),
-            "project_slug": project.get("slug"),
-            "assigned_to_type": assigned_to.get("type"),
-            "assigned_to_id": assigned_to.get("id"),
-            "is_deleted": False,
-            "deleted_at": None,
-            "merged_into": None,
-        }
+    return table_row(
+        table,
+        run,
+        issue,
+        count=_whole_number(issue.get("count")),
+        project_id=project.get("id"),
+        project_slug=project.get("slug"),
+        assigned_to_type=assigned_to.get("type"),
+        assigned_to_id=assigned_to.get("id"),
+        is_deleted=False,
+        deleted_at=None,
+        merged_into=None,
     )
 
 

@@ -1,52 +1,45 @@
-"""How a plain table is read: the pages of its listing, each row labelled, each key once."""
+"""How a plain table is read: the pages of its listing, or of one listing per parent, each key once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 from .client import Row
-from .endpoints import MEMBERS, ORGANIZATIONS, PROJECTS, Table
+from .endpoints import ORGANIZATIONS, PROJECTS
+from .fanout import Parent, pages_of, parents_of, read_children
+from .rows import table_row
 from .run import Run
+from .selection import Refusals
+from .table import Table, column_name
 
 
 def read_listing(table: Table, run: Run) -> Iterator[list[Row]]:
-    """All rows of a plain table, page by page.
+    """All rows of a plain table, page by page or parent by parent.
 
     Args:
         table: Its entry in the catalogue.
         run: The extraction.
 
     Raises:
-        SentryRequestError: A page could not be had.
+        SentryRequestError: A page could not be had, or no parent can be read.
     """
-    seen: set[str] = set()
+    seen: set[tuple[object, ...]] = set()
+    for rows in _below_parents(table, run) if table.parent else _of_organization(table, run):
+        yield list(_once(table, rows, seen))
+
+
+def _below_parents(table: Table, run: Run) -> Iterator[list[Row]]:
+    assert table.parent  # noqa: S101 - the caller looked
+    refusals = Refusals(run)
+    parents = list(parents_of(table.parent, run))
+    for _, rows in read_children(table, run, parents, refusals):
+        yield rows
+    refusals.conclude(len(parents))
+
+
+def _of_organization(table: Table, run: Run) -> Iterator[list[Row]]:
     for page in _pages(table, run):
-        yield [_finish(table, run, row) for row in unseen(page, "id", seen)]
-
-
-def unseen(rows: Iterable[Row], key: str, seen: set[str]) -> list[Row]:
-    """The rows whose key was not seen before, each once; their keys count as seen from here on."""
-    fresh = {str(row[key]): row for row in rows if str(row[key]) not in seen}
-    seen.update(fresh)
-    return list(fresh.values())
-
-
-def without(row: Row, dropped: Iterable[str]) -> Row:
-    """The row without some fields."""
-    return {name: value for name, value in row.items() if name not in dropped}
-
-
-def parse_time(value: Any) -> datetime | None:
-    """A moment as Sentry writes it, with or without fraction; None for what is no moment."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        yield [table_row(table, run, row) for row in page]
 
 
 def _pages(table: Table, run: Run) -> Iterable[list[Row]]:
@@ -54,17 +47,14 @@ def _pages(table: Table, run: Run) -> Iterable[list[Row]]:
         return [run.organization_rows()]
     if table is PROJECTS:
         return [run.project_rows]
-    path = table.path.format(organization=run.organization.slug)
-    if table.paged:
-        return run.client.listing(path, table.params, scope=table.scope)
-    return (page.rows for page in run.client.pages(path, table.params, scope=table.scope))
+    return pages_of(table, run, Parent({}, {}))
 
 
-def _finish(table: Table, run: Run, row: Row) -> Row:
-    row = without(row, table.dropped)
-    if table is ORGANIZATIONS:
-        return row
-    if table is MEMBERS:
-        user = row.get("user")
-        row["user_id"] = user.get("id") if isinstance(user, dict) else None
-    return run.label(row)
+def _once(table: Table, rows: Iterable[Row], seen: set[tuple[object, ...]]) -> Iterator[Row]:
+    """Each key once: rows that move between two pages come twice."""
+    for row in rows:
+        named = {column_name(name): value for name, value in row.items()}
+        key = tuple(str(named.get(name)) for name in table.key)
+        if key not in seen:
+            seen.add(key)
+            yield row

@@ -31,14 +31,12 @@ class Choices:
         end: Given: exactly start to end, and progress stays as it is.
         lookback: Seconds before what is covered that are read again.
         sweep_interval: Hours between two readings of everything; 0: every run.
-        strict: A table that cannot be read is an error.
     """
 
     start: datetime | None
     end: datetime | None
     lookback: int
     sweep_interval: float
-    strict: bool
 
 
 class Progress:
@@ -47,17 +45,21 @@ class Progress:
     Args:
         choices: What the user asked for.
         run: The extraction; its pinned end is the end of what is read.
+        lookback: Seconds of look-back, for tables whose rows change after they were read.
         since: For tables whose rows do not age out: the first second of history, whatever ``start`` says.
     """
 
-    def __init__(self, choices: Choices, run: Run, since: int | None = None) -> None:
+    def __init__(
+        self, choices: Choices, run: Run, *, since: int | None = None, lookback: int | None = None
+    ) -> None:
         resource = dlt.current.resource()
-        self._cursor = _cursor_of(resource.incremental)
+        self._cursor = _bound_cursor(resource)
         self._state = dlt.current.resource_state()
         self._covered: dict[str, list[list[int]]] = self._state.setdefault("covered", {})
         self._choices = choices
         self._now = run.now
         self._since = since
+        self._lookback = choices.lookback if lookback is None else lookback
         self._disposition = disposition_of(resource)
         self._sweeps = False
         self._exact = _exact_window(self._cursor)
@@ -89,9 +91,9 @@ class Progress:
         due = self._choices.sweep_interval * 3600 - SWEEP_SLACK_SECONDS
         return swept_at is None or self._now - swept_at >= due
 
-    def plan(self, project_ids: Iterable[str]) -> dict[str, list[Window]]:
+    def plan(self, project_ids: Iterable[str], *, sweeps: bool = True) -> dict[str, list[Window]]:
         """What this run reads of each project: all that is wanted in a sweep, else what is missing."""
-        self._sweeps = self._is_sweep_due()
+        self._sweeps = sweeps and self._is_sweep_due()
         if self._sweeps:
             return {project_id: [self.wanted] for project_id in project_ids}
         return {project_id: self.missing(project_id) for project_id in project_ids}
@@ -100,7 +102,7 @@ class Progress:
         """What this run reads of a project, oldest first."""
         if self._exact is not None or self._disposition == "replace":
             return [self.wanted]
-        lookback = 0 if self.only_adds else self._choices.lookback
+        lookback = 0 if self.only_adds else self._lookback
         return still_missing(self.wanted, self._windows(project_id), lookback)
 
     def cover(self, project_ids: Iterable[str], window: Window) -> None:
@@ -156,9 +158,16 @@ def _exact_window(cursor: Incremental[Any]) -> Window | None:
     return Window.between(start or end - timedelta(days=HISTORY_DAYS), end)
 
 
-def _cursor_of(incremental: Any) -> Incremental[Any]:
-    """The cursor itself: hints wrap it, or not, depending on where they were given."""
-    return getattr(incremental, "incremental", incremental)  # type: ignore[no-any-return]
+def cursor_of(resource: DltResource) -> Incremental[Any] | None:
+    """The cursor of a resource: hints wrap it, or not, depending on where they were given."""
+    wrapper: Any = resource.incremental
+    return getattr(wrapper, "incremental", wrapper)  # type: ignore[no-any-return]
+
+
+def _bound_cursor(resource: DltResource) -> Incremental[Any]:
+    cursor = cursor_of(resource)
+    assert cursor is not None  # noqa: S101 - only resources with a cursor have progress
+    return cursor
 
 
 def disposition_of(resource: DltResource) -> str:

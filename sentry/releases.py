@@ -6,20 +6,26 @@ alone would not show it. See https://docs.sentry.io/api/releases/list-an-organiz
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+
+import dlt
+import orjson
 
 from .client import Row
 from .endpoints import RELEASES
-from .listings import parse_time, unseen, without
+from .fanout import Parent, read_children
 from .progress import Progress
+from .rows import parse_time, table_row, unseen
 from .run import Run
 from .scans import Scan
-from .selection import Selection, read_projects
-from .settings import PAGE_SIZE
+from .selection import Refusals, Selection, read_projects, read_selections
+from .settings import FIRST_RELEASE, PAGE_SIZE
+from .table import Table
 from .windows import Window
 
 
-def read_releases(run: Run, progress: Progress) -> Iterator[list[Row]]:
+def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
     """The releases of this run's windows, each version once.
 
     Raises:
@@ -29,15 +35,52 @@ def read_releases(run: Run, progress: Progress) -> Iterator[list[Row]]:
 
     def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         for rows in _scan(run, selection).read(window):
-            yield [run.label(without(row, RELEASES.dropped)) for row in unseen(rows, "version", seen)]
+            yield [table_row(table, run, row) for row in unseen(rows, "version", seen)]
 
-    yield from read_projects(run, progress, read)
+    yield from read_projects(run, progress, progress.plan(run.project_ids), read)
     progress.finish()
+
+
+def read_of_releases(table: Table, run: Run, *, all_of_them: bool) -> Iterator[list[Row]]:
+    """The rows of a table below releases, for the releases that changed since this table was last read.
+
+    The list of releases tells what changed: a fingerprint of its row is kept per release in the state.
+
+    Args:
+        table: Its entry in the catalogue.
+        run: The extraction.
+        all_of_them: Also for those that did not change.
+
+    Raises:
+        SentryRequestError: No release can be read, or a refusal is not about access.
+    """
+    known: dict[str, str] = dlt.current.resource_state().setdefault("releases", {})
+    refusals, asked = Refusals(run), 0
+    for rows in _listed(run):
+        prints = {str(row["version"]): _fingerprint(row) for row in rows}
+        changed = [version for version, mark in prints.items() if all_of_them or known.get(version) != mark]
+        parents = [Parent({"release": version}, {"release_version": version}) for version in changed]
+        asked += len(parents)
+        for parent, children in read_children(table, run, parents, refusals):
+            yield children
+            known[parent.path["release"]] = prints[parent.path["release"]]
+    refusals.conclude(asked)
+
+
+def _listed(run: Run) -> Iterator[list[Row]]:
+    seen: set[str] = set()
+    window = Window(FIRST_RELEASE, run.now)
+    for rows in read_selections(run, lambda selection: _scan(run, selection).read(window)):
+        yield unseen(rows, "version", seen)
+
+
+def _fingerprint(release: Row) -> str:
+    return hashlib.blake2s(orjson.dumps(release, option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
 
 
 def releases_path(run: Run) -> str:
     """The listing of the organization's releases."""
-    return f"organizations/{run.organization.slug}/releases/"
+    return RELEASES.path.format(organization=run.organization.slug)
 
 
 def _scan(run: Run, selection: Selection) -> Scan:

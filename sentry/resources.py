@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import dlt
+from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource
 
 from . import errors
 from .client import Row
-from .endpoints import EVENTS, Table
-from .events import read_events, unknown_documents
+from .endpoints import EVENTS
+from .events import read_events, read_issue_events, unknown_documents
+from .issues import read_issues, read_of_issues
 from .listings import read_listing
-from .progress import Choices, Progress, disposition_of
+from .log import logger
+from .monitoring import read_checkins, read_replays
+from .progress import Choices, Progress, cursor_of, disposition_of
+from .releases import read_of_releases, read_releases
 from .run import CurrentRun, Project, Run
-from .session import logger
+from .selection import UNREADABLE
+from .settings import CHANGING_LOOKBACK_SECONDS, FIRST_RELEASE
+from .table import Table
+from .usage import read_days
 
-UNREADABLE = (errors.SentryPermissionError, errors.SentryNotFoundError, errors.SentryGoneError)
-"""What the token, the plan or the server's version does not give; a 401 or a wrong organization is an error."""
+Pages = Iterator[list[Row]]
+
+SKIPPED = "_sentry_skipped"
+"""The table that says which tables could not be read, when last, and why."""
 
 
 @dataclass(frozen=True)
@@ -31,82 +42,125 @@ class Context:
     choices: Choices
 
 
-def plain_resource(table: Table, context: Context) -> DltResource:
-    """A whole listing, merged on its key."""
+@dataclass(frozen=True)
+class Following:
+    """How a table that follows a cursor is read; ``since`` and ``lookback`` as in ``Progress``."""
+
+    read: Callable[[Table, Run, Progress], Pages]
+    since: int | None = None
+    lookback: int | None = None
+
+
+_FOLLOWING: Mapping[str, Following] = MappingProxyType(
+    {
+        "releases": Following(read_releases, since=FIRST_RELEASE),
+        "issues": Following(read_issues),
+        "feedback": Following(read_issues),
+        "issue_events": Following(read_issue_events),
+        "monitor_checkins": Following(read_checkins, lookback=CHANGING_LOOKBACK_SECONDS),
+        "replays": Following(read_replays, lookback=CHANGING_LOOKBACK_SECONDS),
+        "usage_stats": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
+        "release_health": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
+        "project_stats": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
+    }
+)
+
+
+def resources_of(table: Table, context: Context, *, full_events: bool) -> list[DltResource]:
+    """The resource of a table; for ``events`` also the hidden one that feeds it with projects."""
+    if table is EVENTS:
+        return list(_event_resources(context, full=full_events))
 
     def rows() -> Iterator[Any]:
-        yield from _guarded(table, context, lambda run: read_listing(table, run))
+        yield from _guarded(table, context, lambda run: _pages(table, context, run))
 
-    return _resource(table, rows)
-
-
-def incremental_resource(
-    table: Table,
-    context: Context,
-    read: Callable[[Run, Progress], Iterator[list[Row]]],
-    since: int | None = None,
-) -> DltResource:
-    """A table of the organization that follows a cursor; ``since`` as in ``Progress``."""
-
-    def rows() -> Iterator[Any]:
-        yield from _guarded(table, context, lambda run: _following(context, run, read, since))
-
-    return _with_cursor(_resource(table, rows), table, context.choices)
+    resource = _resource(table, rows)
+    return [_with_cursor(resource, table, context.choices) if table.cursor else resource]
 
 
-def event_resources(context: Context, *, full: bool) -> tuple[DltResource, DltResource]:
-    """The hidden feeder of projects, and the events that fan out from it."""
+def _pages(table: Table, context: Context, run: Run) -> Pages:
+    if table.cursor:
+        following = _FOLLOWING.get(table.name, Following(read_of_issues))
+        progress = Progress(context.choices, run, since=following.since, lookback=following.lookback)
+        return _unfiltered(following.read(table, run, progress), progress)
+    if table.parent == "release":
+        replaces = disposition_of(dlt.current.resource()) == "replace"
+        return read_of_releases(table, run, all_of_them=replaces)
+    return read_listing(table, run)
 
+
+def _event_resources(context: Context, *, full: bool) -> tuple[DltResource, DltResource]:
     @dlt.resource(name="event_projects", selected=False)
     def event_projects() -> Iterator[Project]:
         yield from context.current_run().projects
 
     def events(project: Project) -> Iterator[Any]:
-        def read(run: Run, progress: Progress) -> Iterator[list[Row]]:
-            return read_events(run, progress, project, full=full)
+        def read(run: Run) -> Pages:
+            progress = Progress(context.choices, run)
+            return _unfiltered(read_events(run, progress, project, full=full), progress)
 
-        for item in _guarded(EVENTS, context, lambda run: _following(context, run, read), project.slug):
-            documents = unknown_documents(item)
+        for item in _guarded(EVENTS, context, read, project.slug):
+            documents = unknown_documents(item) if isinstance(item, list) else set()
             yield _as_documents(item, documents) if documents else item
 
     transformer = _resource(EVENTS, events, data_from=event_projects)
     return event_projects, _with_cursor(transformer, EVENTS, context.choices)
 
 
-def _following(
-    context: Context,
-    run: Run,
-    read: Callable[[Run, Progress], Iterator[list[Row]]],
-    since: int | None = None,
-) -> Iterator[list[Row]]:
-    progress = Progress(context.choices, run, since)
-    for page in read(run, progress):
+def _unfiltered(pages: Pages, progress: Progress) -> Pages:
+    for page in pages:
         progress.pass_unfiltered()
         yield page
 
 
 def _guarded(
-    table: Table, context: Context, read: Callable[[Run], Iterator[list[Row]]], project: str | None = None
+    table: Table, context: Context, read: Callable[[Run], Pages], project: str | None = None
 ) -> Iterator[Any]:
     """The table's rows; the table, or one project of it, is skipped with a warning where it cannot be read."""
     run = context.current_run()
-    metrics, disposition = dlt.current.resource_metrics(), disposition_of(dlt.current.resource())
+    resource = dlt.current.resource()
+    metrics, disposition = dlt.current.resource_metrics(), disposition_of(resource)
     given = 0
     try:
         for page in read(run):
             given += len(page)
             yield page
-    except UNREADABLE as refusal:
+    except errors.SentryRequestError as refusal:
+        # servers before Snuba fail for good where they would need it
+        fails_for_good = refusal.status == 500 and run.is_before_organization_issues
+        if not isinstance(refusal, UNREADABLE) and not fails_for_good:
+            raise
         # a replaced table would be emptied by it, and rows appended so far would come again
-        if context.choices.strict or disposition == "replace" or (disposition == "append" and given):
+        if run.strict or disposition == "replace" or (disposition == "append" and given):
             raise
         metrics.setdefault("skipped", {})[project or ""] = str(refusal)
         what = f"{table.name} of project {project}" if project else table.name
         logger.warning("Skipped %s: %s What was loaded before stays.", what, refusal)
+        if project is None:
+            yield _skipped(table, resource, refusal)
     finally:
         metrics["requests_of_run"] = run.requests_sent
     if not given:
         yield dlt.mark.materialize_table_schema()
+
+
+def _skipped(table: Table, resource: DltResource, refusal: errors.SentryRequestError) -> Any:
+    """A row for the table of skipped tables."""
+    cursor = cursor_of(resource)
+    if cursor is not None:
+        cursor.advance(None)
+    hints = dlt.mark.make_hints(
+        table_name=SKIPPED,
+        primary_key="table_name",
+        write_disposition="merge",
+        columns={
+            "table_name": TColumnSchema(name="table_name", data_type="text", description="The table"),
+            "reason": TColumnSchema(name="reason", data_type="text", description="Why it could not be read"),
+            "skipped_at": TColumnSchema(name="skipped_at", data_type="timestamp", description="When last"),
+        },
+    )
+    row = {"table_name": table.name, "reason": str(refusal), "skipped_at": datetime.now(UTC)}
+    return dlt.mark.with_hints(row, hints, create_table_variant=True)
 
 
 def _resource(table: Table, rows: Callable[..., Iterator[Any]], data_from: Any = None) -> DltResource:
@@ -115,6 +169,7 @@ def _resource(table: Table, rows: Callable[..., Iterator[Any]], data_from: Any =
         "primary_key": table.key,
         "write_disposition": "merge",
         "columns": table.column_hints(),
+        "selected": table.default,
     }
     if data_from is None:
         return dlt.resource(rows, **hints)

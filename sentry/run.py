@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dlt
@@ -17,9 +17,11 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from . import errors
 from .client import Row, SentryClient
 from .config import Connection, region_base_url, server_identity
-from .endpoints import ORGANIZATIONS, PROJECTS
-from .session import logger, server_time
+from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
+from .log import logger
+from .session import server_time
 from .settings import CLOCK_TOLERANCE_SECONDS
+from .table import column_name
 from .windows import floor_seconds
 
 
@@ -56,6 +58,8 @@ class Run:
 
     Args:
         connection: Server, token, and what the user chose.
+        tag_keys: The tag keys whose values are read.
+        strict: Whether what cannot be read is an error.
 
     Attributes:
         client: Reads the organization's data, at its region's host.
@@ -66,13 +70,15 @@ class Run:
         SentryError: The organization cannot be told or read.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, tag_keys: Sequence[str] = (), strict: bool = False) -> None:
+        self.tag_keys = tuple(tag_keys)
+        self.strict = strict
         self._connection = connection
         self._home = SentryClient(connection)
         slug = connection.organization or self._only_organization()
         response = self._home.response(f"organizations/{slug}/", scope=ORGANIZATIONS.scope)
         detail = response.json()
-        if not isinstance(detail, dict) or not detail.get("id") or not detail.get("slug"):
+        if not detail.get("id") or not detail.get("slug"):
             raise errors.SentryConfigurationError(
                 f"{connection.base_url} does not answer like a Sentry server. Check base_url."
             )
@@ -158,6 +164,35 @@ class Run:
             )
         return [row for row in found.values() if {str(row["id"]), str(row["slug"])} & set(chosen)]
 
+    @property
+    def is_before_organization_issues(self) -> bool:
+        """Whether the organization's issues cannot be listed: such a server fails when asked for one project's.
+
+        Asked only where the organization's answer looks old, and without another try, because the failure is
+        permanent there. Whatever else goes wrong is left to the reading itself.
+        """
+        with self._lock:
+            return self._is_before_organization_issues
+
+    @cached_property
+    def _is_before_organization_issues(self) -> bool:
+        if not self.organization.may_be_old_server:
+            return False
+        path = ISSUES.path.format(organization=self.organization.slug)
+        for project in self.projects:
+            params = {"project": project.id, "query": "", "limit": "1"}
+            try:
+                for _ in self.client.pages(path, params, scope=ISSUES.scope, retry=False):
+                    return False
+            except errors.SentryPermissionError:
+                continue
+            except errors.SentryRequestError as refusal:
+                if refusal.status not in (400, 404, 500):
+                    return False
+                logger.info("Reading issues project by project, as this server is old: %s", refusal)
+                return True
+        return False
+
     def organization_rows(self) -> list[Row]:
         """The organizations that the token can see; its own one also where the list hides it.
 
@@ -166,8 +201,9 @@ class Run:
         """
         rows = {str(row["id"]): row for page in self._home.listing(ORGANIZATIONS.path) for row in page}
         if self.organization.id not in rows:
+            listed = {column.name for column in ORGANIZATIONS.columns}
             rows[self.organization.id] = {
-                name: value for name, value in self.organization.detail.items() if name in _LISTED_FIELDS
+                name: value for name, value in self.organization.detail.items() if column_name(name) in listed
             }
         return list(rows.values())
 
@@ -185,22 +221,17 @@ class Run:
         )
 
 
-_LISTED_FIELDS = frozenset(
-    {
-        "id", "slug", "name", "status", "dateCreated", "isEarlyAdopter", "require2FA", "hasAuthProvider", "links",
-        "allowMemberInvite", "allowMemberProjectCreation", "allowSuperuserAccess", "avatar", "features",
-    }
-)  # fmt: skip
-
-
 class CurrentRun:
     """Gives all resources of a source the same ``Run`` within one load, and a new one in the next.
 
     Args:
         connection: Server, token, and what the user chose.
+        tag_keys: The tag keys whose values are read.
+        strict: Whether what cannot be read is an error.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, tag_keys: Sequence[str] = (), strict: bool = False) -> None:
+        self._make = partial(Run, connection, tag_keys=tag_keys, strict=strict)
         self._connection = connection
         self._lock = threading.Lock()
         self._load_id: str | None = None
@@ -214,15 +245,15 @@ class CurrentRun:
             SentryError: The organization cannot be told or read.
         """
         with self._lock:
-            load_id = _outside_a_pipeline(lambda: str(dlt.current.load_package_state()["load_id"]))
+            load_id = _from_pipeline(lambda: str(dlt.current.load_package_state()["load_id"]))
             if self._run is None or load_id is None or load_id != self._load_id:
-                self._run = Run(self._connection)
+                self._run = self._make()
                 _claim_state(self._run.organization, self._connection)
                 self._load_id = load_id
             return self._run
 
 
-def _outside_a_pipeline(value: Callable[[], Any]) -> Any:
+def _from_pipeline(value: Callable[[], Any]) -> Any:
     """A value that only a pipeline has; None where the source is iterated without one."""
     try:
         return value()
@@ -236,7 +267,7 @@ def _claim_state(organization: Organization, connection: Connection) -> None:
     mine = {"organization_id": organization.id, "base_url": server_identity(connection.base_url)}
     theirs = state.setdefault("belongs_to", mine)
     if theirs != mine:
-        name = _outside_a_pipeline(lambda: dlt.current.pipeline().pipeline_name)
+        name = _from_pipeline(lambda: dlt.current.pipeline().pipeline_name)
         raise errors.SentryStateError(
             f"This pipeline has loaded organization {theirs['organization_id']} of {theirs['base_url']}, and is "
             f"now asked for {organization.slug} ({organization.id}) of {mine['base_url']}. Give that one a "

@@ -18,7 +18,8 @@ from types import MappingProxyType
 
 from . import errors
 from .client import Page, Parameters, Row, SentryClient
-from .session import logger
+from .log import logger
+from .rows import unseen
 from .settings import MAX_PASSES, PAGES_PER_CHECK, SEAM_SHARE
 from .windows import Window, floor_seconds
 
@@ -172,6 +173,27 @@ class Scan:
 
     def _second_of(self, row: Row) -> int | None:
         return _floor(self.time_of(row))
+
+
+def until_settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:
+    """All pages, again while that shows a row that had moved from a page to come to one that was read.
+
+    An issue moves so when the server forgets its first event in the window, or when others of the same second
+    go; any row of a listing by offset does when one above it goes.
+
+    Args:
+        pages: Reads all of them.
+        seen: The ids that were given before; those given here are added.
+    """
+    for _ in range(MAX_PASSES):
+        count = fresh = 0
+        for page in pages():
+            rows = unseen(page.rows, "id", seen)
+            count, fresh = count + 1, fresh + len(rows)
+            yield rows
+        if count <= 1 or not fresh:
+            return
+    logger.warning("New rows came while a listing was read %s times; the next run reads on.", MAX_PASSES)
 
 
 def _floor(time: datetime | None) -> int | None:

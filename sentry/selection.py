@@ -7,16 +7,21 @@ and servers without the multi-project feature refuse several at once; then it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
+
+import dlt
 
 from . import errors
 from .client import Row
-from .progress import Progress, by_window
+from .log import logger
+from .progress import Progress, by_window, disposition_of
 from .run import Run
-from .session import logger
 from .settings import PROJECTS_PER_REQUEST
 from .windows import Window
+
+UNREADABLE = (errors.SentryPermissionError, errors.SentryNotFoundError, errors.SentryGoneError)
+"""What the token, the plan or the server's version does not give; a 401 or a wrong organization is an error."""
 
 ALL_ACCESSIBLE = ("-1",)
 
@@ -25,23 +30,31 @@ Selection = tuple[str, ...]
 
 
 class Refusals:
-    """Projects of a table that cannot be read: counted in one line, an error only if it is all of them."""
+    """Parents of a table that cannot be read: skipped and counted, an error only if it is all of them.
 
-    def __init__(self) -> None:
+    Where the user wants strictness, or where the table is replaced and would lose their rows, none is skipped.
+
+    Args:
+        run: The extraction.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._tolerates = not run.strict and disposition_of(dlt.current.resource()) != "replace"
+        self._metrics = dlt.current.resource_metrics()
         self._refused: dict[str, errors.SentryRequestError] = {}
 
-    def note(self, project_id: str, refusal: errors.SentryRequestError) -> None:
-        """Count a project without access; any other refusal is raised.
+    def note(self, parent: str, refusal: errors.SentryRequestError) -> None:
+        """Count a parent without access; any other refusal is raised.
 
         Raises:
-            SentryRequestError: The refusal, where it is not about access.
+            SentryRequestError: The refusal, where it is not about access or must not be skipped.
         """
-        if not isinstance(refusal, errors.SentryPermissionError | errors.SentryNotFoundError):
+        if not (self._tolerates and isinstance(refusal, UNREADABLE)):
             raise refusal
-        self._refused[project_id] = refusal
+        self._refused[parent] = refusal
 
-    def conclude(self, projects: int) -> None:
-        """Say how many of the projects were refused.
+    def conclude(self, parents: int) -> None:
+        """Say how many of the parents were refused.
 
         Raises:
             SentryRequestError: All of them were.
@@ -49,29 +62,46 @@ class Refusals:
         if not self._refused:
             return
         first = next(iter(self._refused.values()))
-        if len(self._refused) == projects:
+        if len(self._refused) == parents:
             raise first
-        logger.warning("%s of %s projects cannot be read: %s", len(self._refused), projects, first)
+        logger.warning("%s of %s cannot be read, such as: %s", len(self._refused), parents, first)
+        self._metrics.setdefault("skipped", {})[f"{len(self._refused)} of {parents}"] = str(first)
 
 
 def read_projects(
-    run: Run, progress: Progress, read: Callable[[Window, Selection], Iterator[list[Row]]]
+    run: Run,
+    progress: Progress,
+    plan: Mapping[str, list[Window]],
+    read: Callable[[Window, Selection], Iterator[list[Row]]],
 ) -> Iterator[list[Row]]:
     """What this run reads of all projects, with as few requests as the server allows; notes what was covered.
 
     Args:
         run: The extraction.
-        progress: What was read before.
+        progress: Where to note what was covered.
+        plan: What to read of each project.
         read: Reads a window for one value of the ``project`` parameter.
 
     Raises:
         SentryRequestError: None of the projects can be read, or a refusal is not about access.
     """
-    refusals = Refusals()
-    for window, project_ids in by_window(progress.plan(run.project_ids)).items():
+    refusals = Refusals(run)
+    for window, project_ids in by_window(plan).items():
         for selection, ids in _selections(run, project_ids):
             covered = yield from _read_selection(selection, ids, partial(read, window), refusals)
             progress.cover(covered, window)
+    refusals.conclude(len(run.project_ids))
+
+
+def read_selections(run: Run, read: Callable[[Selection], Iterator[list[Row]]]) -> Iterator[list[Row]]:
+    """What a reading without progress brings of all projects, with as few requests as the server allows.
+
+    Raises:
+        SentryRequestError: None of the projects can be read, or a refusal is not about access.
+    """
+    refusals = Refusals(run)
+    for selection, ids in _selections(run, run.project_ids):
+        yield from _read_selection(selection, ids, read, refusals)
     refusals.conclude(len(run.project_ids))
 
 

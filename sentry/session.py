@@ -23,10 +23,8 @@ from dlt.sources.helpers.requests.session import Session
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from . import errors
-from .settings import API_PREFIX, MAX_RATE_LIMIT_WAIT, TOKEN_PAGE
-
-logger = logging.getLogger("dlt.sentry")
-"""Below dlt's own logger, so that its handler and format serve, and one level shows just our requests."""
+from .log import logger
+from .settings import API_PREFIX, MAX_RATE_LIMIT_WAIT, ORGANIZATION_TOKEN_PREFIX, TOKEN_PAGE
 
 _BACKEND_TROUBLE = re.compile(
     r"time[d]?[ -]?out|query.*too large|too many (rows|simultaneous)|please try again|overloaded",
@@ -42,11 +40,11 @@ class SentrySession(Session):
     https://dlthub.com/docs/general-usage/http/requests.
     """
 
-    def __init__(self, runtime: RuntimeConfiguration, *, is_organization_token: bool) -> None:
+    def __init__(self, runtime: RuntimeConfiguration, token: str) -> None:
         super().__init__(timeout=runtime.request_timeout, raise_for_status=False)
         self.sent = 0
         self._runtime = runtime
-        self._is_organization_token = is_organization_token
+        self._token = token
         self._retrying = Retrying(
             stop=stop_after_attempt(runtime.request_max_attempts),
             retry=retry_if_exception(lambda error: getattr(error, "retry", False)),
@@ -94,8 +92,9 @@ class SentrySession(Session):
         if resp.request.method == "GET" and (asked.scheme, asked.netloc) == (given.scheme, given.netloc):
             return target
         raise errors.SentryRedirectError(
-            f"Sentry redirects {path_of(resp.url)} to {given.scheme}://{given.netloc}. Redirects to another host "
-            "are not followed, because the token would go there. If that host is right, set base_url to it.",
+            f"Sentry redirects {path_of(resp.url)} to {given.scheme}://{given.netloc}. Redirects to another "
+            "address are not followed, because the token would go there. If that address is right, set base_url "
+            "to it.",
             path=path_of(resp.url),
             status=resp.status_code,
         )
@@ -111,7 +110,7 @@ class SentrySession(Session):
             raise _connection_error(path, request.url, error) from None
         _log_answer(request, response, time.monotonic() - started)
         if not response.ok:
-            raise refusal(response, path, scope, is_organization_token=self._is_organization_token)
+            raise refusal(response, path, scope, self._token)
         _parse_body(response, path, expected)
         return response
 
@@ -135,10 +134,10 @@ def server_time(response: requests.Response) -> datetime | None:
 
 
 def refusal(
-    response: requests.Response, path: str, scope: str | None, *, is_organization_token: bool
+    response: requests.Response, path: str, scope: str | None, token: str
 ) -> errors.SentryRequestError:
     """The error that an answer other than success stands for, with the cure in its message."""
-    status, detail = response.status_code, _detail(response)
+    status, detail = response.status_code, _detail(response).replace(token, "[token]")
     said = f"Sentry answered {status} on {path}" + (f": {detail}" if detail else "")
     kind: type[errors.SentryRequestError] = errors.SentryRequestError
     wait, cure = None, ""
@@ -155,13 +154,14 @@ def refusal(
     elif status == 403:
         kind, cure = (
             errors.SentryPermissionError,
-            _permission_cure(response, scope, is_organization_token=is_organization_token),
+            _permission_cure(response, scope, token),
         )
     elif status == 404:
         kind = errors.SentryNotFoundError
         cure = (
-            "Check the spelling of organization and project, that the token's user has access, and that "
-            "base_url names the right region (https://us.sentry.io or https://de.sentry.io)."
+            "It is not there, or not for this token, or this server or plan does not have it. Check the "
+            "spelling of organization and project, and that base_url names the right region "
+            "(https://us.sentry.io or https://de.sentry.io)."
         )
     elif status == 410:
         kind, cure = errors.SentryGoneError, "This server has switched the endpoint off."
@@ -174,8 +174,8 @@ def refusal(
     return kind(f"{said.rstrip('.')}. {cure}".strip(), path=path, status=status, wait=wait)
 
 
-def _permission_cure(response: requests.Response, scope: str | None, *, is_organization_token: bool) -> str:
-    if is_organization_token:
+def _permission_cure(response: requests.Response, scope: str | None, token: str) -> str:
+    if token.startswith(ORGANIZATION_TOKEN_PREFIX):
         return (
             "Organization tokens (sntrys_...) carry only the scope org:ci and cannot read issues or events. "
             f"Make a personal token or an internal integration instead: {TOKEN_PAGE}."
@@ -196,6 +196,13 @@ def _connection_error(
     path: str, url: str | None, error: requests.RequestException
 ) -> errors.SentryRequestError:
     host = urlsplit(url or "").netloc
+    if isinstance(error, requests.exceptions.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+        failed = errors.SentryConnectionError(
+            f"{host} does not speak https. If it is a server of your own network, write http:// in base_url.",
+            path=path,
+        )
+        failed.retry = False
+        return failed
     if isinstance(error, requests.exceptions.SSLError):
         failed = errors.SentryConnectionError(
             f"The certificate of {host} could not be verified. For a private certificate authority set "

@@ -30,6 +30,12 @@ SWEEP_SLACK_SECONDS = 300
 PROJECTS_PER_REQUEST = 50
 """Keeps the query string of a request that names projects below 2 KB; servers and proxies stop at 4 to 8."""
 
+MAX_PARALLEL = 4
+"""Readings at once below many parents; Sentry's limits are shared with people's browsers."""
+
+CHANGING_LOOKBACK_SECONDS = 86_400
+"""Check-ins and replays change while they run: a day of them is read again."""
+
 MAX_PASSES = 5
 """How often a listing that changes under the reader is read again before that becomes an error."""
 
@@ -44,6 +50,8 @@ CLOCK_TOLERANCE_SECONDS = 300
 
 MAX_RATE_LIMIT_WAIT = 120.0
 """Sentry's windows last up to 60 s; a reset further away is not believed."""
+
+ORGANIZATION_TOKEN_PREFIX = "sntrys_"  # noqa: S105 - what such tokens begin with
 
 TOKEN_SCOPES = ("org:read", "project:read", "event:read", "member:read", "team:read")
 """What a token needs for the default tables, in the order shown to users."""

@@ -36,6 +36,11 @@ _ISSUES = "/organizations/{organization_id_or_slug}/issues/"
 _RELEASES = "/organizations/{organization_id_or_slug}/releases/"
 _PROJECTS = "/organizations/{organization_id_or_slug}/projects/"
 _ISSUE_EVENTS = "/issues/{issue_id}/events/"
+_RELEASE = f"{_RELEASES}{{version}}/"
+_MONITORS = "/organizations/{organization_id_or_slug}/monitors/"
+_CHECKINS = f"{_MONITORS}{{monitor_id_or_slug}}/checkins/"
+_STATS = "/organizations/{organization_id_or_slug}/stats_v2/"
+_NULL = "(is not of type|for not nullable)"
 _PROJECT_EVENTS = "/projects/{organization_id_or_slug}/{project_id_or_slug}/events/"
 
 DEVIATIONS = (
@@ -64,6 +69,44 @@ DEVIATIONS = (
     Deviation(_ISSUE_EVENTS, r"^parameter (full|sample)='1' ", "`1` is true as well"),
     Deviation(_PROJECT_EVENTS, r"^\*: 'event.type' is a required", "full events have `type` in its place"),
     Deviation(_ISSUE_EVENTS, r"^\*: 'event.type' is a required", "full events have `type` in its place"),
+    Deviation("/", r"^parameter (per_page|cursor) ", "every list that is paged takes both"),
+    Deviation("/repos/", r"^parameter status='' ", "empty gives active and deleted ones"),
+    Deviation("/integrations/", r"^parameter includeConfig='0' ", "`0` is false as well"),
+    Deviation(
+        "/teams/{organization_id_or_slug}/{team_id_or_slug}/members/",
+        rf"^\*/user: None {_NULL}",
+        "who is invited has no user yet",
+    ),
+    Deviation(
+        "/ownership/", rf"^(raw|dateCreated|lastUpdated): None {_NULL}", "null for a project without rules"
+    ),
+    Deviation("/user-feedback/", r"^parameter status ", "empty gives feedback about every issue"),
+    Deviation(_RELEASE, r"^parameter (health|adoptionStages)='1' ", "`1` is true as well"),
+    Deviation(_RELEASE, rf"^lastDeploy/name: None {_NULL}", "a deploy need not have a name"),
+    Deviation(_RELEASES, rf"^\*/lastDeploy/name: None {_NULL}", "a deploy need not have a name"),
+    Deviation(
+        "/issues/{issue_id}/tags/{key}/values/",
+        r"^\*: 'key' is a required",
+        "values of the `user` tag are customers, without `key`",
+    ),
+    Deviation(_MONITORS, r"^parameter (sort|asc|query) ", "`sort=name` is the only stable order"),
+    Deviation(
+        _MONITORS, r"^\*/environments: \[.*is not of type 'object'", "a list, one entry per environment"
+    ),
+    Deviation(_MONITORS, rf"^\*/owner: None {_NULL}", "a monitor need not have an owner"),
+    Deviation(_CHECKINS, r"^parameter (start|end|statsPeriod) ", "filter the date added, both ends included"),
+    Deviation(_CHECKINS, rf"^\*/expectedTime: None {_NULL}", "the first check-in was not expected"),
+    Deviation(
+        "/replays/", rf"^data/\*/(clicks|releases): None {_NULL}", "an archived replay has nothing left"
+    ),
+    Deviation(
+        "/dashboards/", rf"^\*/createdBy: None {_NULL}", "nobody made the dashboards that come with it"
+    ),
+    Deviation(
+        _STATS,
+        r"^(groups/\*: 'series'|answer: 'intervals') is a required",
+        "totals only when grouped by project",
+    ),
 )
 
 
@@ -95,6 +138,13 @@ class Operation:
         """The published query parameters by name."""
         listed = [*self._shared, *self._published.get("parameters", [])]
         return {parameter["name"]: parameter for parameter in listed if parameter["in"] == "query"}
+
+    @cached_property
+    def example(self) -> Any:
+        """The published example of a 200, if there is one."""
+        content = self._published["responses"].get("200", {}).get("content", {}).get("application/json", {})
+        named = list(content.get("examples", {}).values())
+        return content.get("example", named[0].get("value") if named else None)
 
     @cached_property
     def answer(self) -> OAS30Validator | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -121,6 +122,15 @@ def test_a_cursor_that_repeats_is_an_error_and_not_the_end(serve: Callable[..., 
         list(
             reader(server).pages("organizations/acme/issues/", {"query": "", "project": "-1", "limit": "100"})
         )
+
+
+def test_a_next_page_without_a_cursor_is_an_error_and_not_the_end(
+    scripted: Callable[..., tuple[str, list[str]]],
+) -> None:
+    headers = {"Link": '<http://elsewhere.invalid/>; rel="next"; results="true"'}
+    url, _ = scripted([(200, headers, b"[]")])
+    with pytest.raises(errors.SentryPaginationError, match="gave no cursor while listing things/"):
+        list(client_of(url).pages("things/"))
 
 
 # Retries
@@ -253,7 +263,7 @@ def test_a_redirect_to_another_host_is_refused_and_the_token_stays(
     other, asked_there = scripted([(200, {}, b"[]")])
     url, _ = scripted([(302, {"Location": f"{other}/api/0/things/"}, b"")])
     with pytest.raises(
-        errors.SentryRedirectError, match="are not followed, because the token would go there"
+        errors.SentryRedirectError, match="address are not followed, because the token would go there"
     ):
         client_of(url).get("things/")
     assert asked_there == []
@@ -322,7 +332,8 @@ def test_the_token_is_in_no_log_line_and_in_no_error(
     ours.setLevel(logging.DEBUG)
     try:
         list(client.listing("organizations/acme/teams/"))
-        server.fail_next(9, status=500, body=server.token.encode())
+        echo = json.dumps({"detail": f"bad token {server.token}"}).encode()
+        server.fail_next(9, status=500, body=echo, content_type="application/json")
         with pytest.raises(errors.SentryServerError) as error:
             client.get("organizations/acme/")
     finally:
@@ -332,4 +343,5 @@ def test_the_token_is_in_no_log_line_and_in_no_error(
     assert "organizations/acme/teams/ ?per_page=100 -> 200" in caplog.text
     assert "rate limit: {'limit'" in caplog.text
     assert server.token not in caplog.text
+    assert "bad token [token]" in str(error.value)
     assert server.token not in str(error.value)

@@ -129,7 +129,6 @@ def test_an_organization_token_names_its_organization_and_region() -> None:
     token = organization_token(org="acme", url="https://sentry.io", region_url="https://de.sentry.io")
     found = connection(auth_token=token)
     assert (found.organization, found.base_url) == ("acme", "https://de.sentry.io")
-    assert found.is_organization_token
     assert connection(auth_token=token, organization="other").organization == "other"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -151,16 +152,62 @@ def test_the_public_link_and_what_depends_on_the_request_are_not_loaded(
 
 
 def test_a_project_without_access_is_skipped_and_counted(
-    serve: Callable[..., Sandbox], warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+    serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
     server = serve()
-    closed, open_one = server.world.projects
-    server.fail_next(
-        3, status=403, body=b'{"detail":"no"}', content_type="application/json", path_contains="issues"
-    )
+    refusal: dict[str, Any] = {"status": 403, "body": b'{"detail":"no"}', "content_type": "application/json"}
+    server.fail_next(2, path_contains="/issues/", **refusal)  # all together, then the first alone
     warehouse.load(server, "issues")
-    assert "issues" in warehouse.tables()
-    assert warehouse.column("SELECT count(*) FROM issues") == [0]
+    readable = server.world.projects[1].id
+    truth = truth_of(server)["issues"]
+    assert set(warehouse.issues()) == {row["id"] for row in truth if row["project_id"] == readable}
+    assert "1 of 2" in warehouse.metrics()["issues"]["skipped"]
+    warehouse.load(server, "issues")
+    assert set(warehouse.issues()) == {row["id"] for row in truth}
+
+
+@pytest.mark.parametrize(
+    "means", [{"strict": True}, {"run": {"write_disposition": "replace"}}], ids=["strict", "replace"]
+)
+def test_a_project_without_access_is_an_error_where_its_rows_would_be_lost_or_the_user_wants_it(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, means: dict[str, Any]
+) -> None:
+    server = serve()
+    warehouse.load(server, "issues")
+    refusal: dict[str, Any] = {"status": 403, "body": b'{"detail":"no"}', "content_type": "application/json"}
+    server.fail_next(2, path_contains="/issues/", **refusal)
+    with pytest.raises(Exception, match="Sentry answered 403 on organizations/acme/issues/"):
+        warehouse.load(server, "issues", **means)
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
+
+
+def test_each_issue_is_given_once_in_a_load_also_where_pages_are_read_again(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(issues=250, events=300)
+    warehouse.load(server, "issues", run={"write_disposition": "append"})
+    assert warehouse.column("SELECT count(*) FROM issues") == [len(truth_of(server)["issues"])]
+
+
+def test_an_issue_deleted_between_list_and_detail_is_left_out(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=Switches(no_lifetime=True))
+    doomed = server.world.issues[0]
+
+    def delete(request: object) -> None:
+        if getattr(request, "path", "").endswith(f"/issues/{doomed.id}/") and not doomed.deleted:
+            server.world.delete_issue(doomed)
+
+    server.on_request(delete)
     warehouse.load(server, "issues")
     assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
-    assert closed.id != open_one.id
+
+
+def test_more_projects_than_a_request_can_name_are_read(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(projects=120, issues=130, events=140)
+    names = [project.slug for project in server.world.projects]
+    warehouse.load(server, "issues", projects=names)
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from sandbox import Sandbox
-from sentry import TABLES
+from sentry import DEFAULT_TABLES, TABLES
 from sentry.settings import TOKEN_SCOPES
 from tests.conftest import ROOT
 
@@ -85,11 +85,14 @@ def test_shell_blocks_hold_only_commands_that_work(environment: dict[str, str], 
 
 
 def test_the_tables_and_scopes_listed_are_those_of_the_source() -> None:
-    listed = re.findall(r"^\| `(\w+)` \| ", README, re.MULTILINE)
-    assert [name for name in listed if "__" not in name] == list(TABLES)
-    assert set(TOKEN_SCOPES) <= set(re.findall(r"^\| `(\w+:\w+)` \|", README, re.MULTILINE))
-    for table in TABLES.values():
-        assert table.scope in TOKEN_SCOPES
+    default = [name for name in re.findall(r"^\| `(\w+)` \| ", README, re.MULTILINE) if "__" not in name]
+    assert set(default[: len(DEFAULT_TABLES)]) == set(DEFAULT_TABLES)
+    named = " ".join(re.findall(r"^\* \*\*\w+\*\*: (.*(?:\n  .*)*)", README, re.MULTILINE))
+    assert set(re.findall(r"[a-z_]+", named)) >= set(TABLES) - set(DEFAULT_TABLES)
+    assert f"{len(TABLES)} tables" in README
+    scopes = set(re.findall(r"^\| `(\w+:\w+)` \|", README, re.MULTILINE))
+    assert scopes == {table.scope for table in TABLES.values()}
+    assert set(TOKEN_SCOPES) == scopes - {"project:releases"}
 
 
 def test_the_settings_listed_are_those_of_the_source() -> None:

@@ -1,10 +1,13 @@
 """Every answer of the stand-in conforms to Sentry's published contract."""
 
 import json
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from sandbox import World
+from sandbox.hashes import MANY_EVERY
 from tests.contract import DEVIATIONS, Contract, find_contract
 
 from .client import Client
@@ -55,6 +58,72 @@ CALLS: list[tuple[str, dict[str, str]]] = [
     (f"{PROJECT}environments/", {}),
 ]
 
+DAYS = {"start": "2026-07-01T00:00:00", "end": "2026-07-31T23:59:59"}
+RELEASE = f"{ORGANIZATION}releases/{{version}}/"
+ISSUE = f"{ORGANIZATION}issues/{{hashed}}/"
+
+MORE_CALLS: list[tuple[str, dict[str, Any]]] = [
+    (f"{ORGANIZATION}repos/", {"status": ""}),
+    (f"{ORGANIZATION}repos/{{repository}}/commits/", {"per_page": "50"}),
+    (f"{ORGANIZATION}integrations/", {}),
+    (f"{ORGANIZATION}integrations/", {"includeConfig": "0"}),
+    (f"{ORGANIZATION}sentry-app-installations/", {}),
+    (f"{ORGANIZATION}tags/", {"project": "-1", "dataset": "events", **DAYS}),
+    (f"{ORGANIZATION}releases/", {"project": "-1", "status": ""}),
+    (f"{PROJECT}teams/", {}),
+    ("/teams/{organization}/growth/members/", {}),
+    (f"{PROJECT}keys/", {}),
+    (f"{PROJECT}ownership/", {}),
+    ("/projects/{organization}/frontend/ownership/", {}),
+    (f"{PROJECT}filters/", {}),
+    (f"{PROJECT}tags/user/values/", {}),
+    (f"{PROJECT}users/", {}),
+    (f"{PROJECT}hooks/", {}),
+    (f"{PROJECT}symbol-sources/", {}),
+    (f"{PROJECT}files/dsyms/", {}),
+    (f"{PROJECT}user-feedback/", {"status": ""}),
+    (f"{PROJECT}stats/", {"stat": "received", "resolution": "1d", "since": "1785283200"}),
+    (RELEASE, {}),
+    (RELEASE, {"health": "1", "adoptionStages": "1"}),
+    (f"{RELEASE}commits/", {}),
+    (f"{RELEASE}commitfiles/", {}),
+    (f"{RELEASE}deploys/", {}),
+    (f"{RELEASE}files/", {}),
+    (f"{ORGANIZATION}releases/feature%2Fsearch%402.0.0%2Bexp.1/", {}),
+    (f"{ISSUE}hashes/", {}),
+    (f"{ISSUE}hashes/", {"full": "false"}),
+    (f"{ISSUE}tags/browser/", {}),
+    (f"{ISSUE}tags/browser/values/", {"sort": "count"}),
+    (f"{ISSUE}tags/user/values/", {}),
+    (f"{ISSUE}external-issues/", {}),
+    (f"{ORGANIZATION}monitors/", {"project": "-1", "sort": "name"}),
+    (f"{ORGANIZATION}monitors/backups/checkins/", DAYS),
+    (f"{ORGANIZATION}detectors/", {"project": "-1", "sortBy": "id"}),
+    (f"{ORGANIZATION}workflows/", {"project": "-1"}),
+    (f"{ORGANIZATION}replays/", {"project": "-1", **DAYS}),
+    (f"{ORGANIZATION}dashboards/", {}),
+    (f"{ORGANIZATION}dashboards/{{dashboard}}/", {}),
+    (f"{ORGANIZATION}discover/saved/", {}),
+    (
+        f"{ORGANIZATION}stats_v2/",
+        {"groupBy": ["category", "outcome", "reason"], "field": "sum(quantity)", "interval": "1d", **DAYS},
+    ),
+    (
+        f"{ORGANIZATION}stats_v2/",
+        {"groupBy": ["project", "category"], "field": "sum(quantity)", "project": "-1", **DAYS},
+    ),
+    (
+        f"{ORGANIZATION}sessions/",
+        {
+            "groupBy": ["project", "release", "environment"],
+            "field": ["sum(session)", "count_unique(user)", "crash_free_rate(user)"],
+            "interval": "1d",
+            "project": "-1",
+            **DAYS,
+        },
+    ),
+]
+
 
 @pytest.fixture
 def client(start: Start) -> Client:
@@ -72,6 +141,29 @@ def test_answers_and_requests_conform(
     names = {"organization": "acme", "project": "backend", "issue": world.issues[0].id}
     names |= {"event": event.event_id, "sent": world.add_event(project="backend", message="told").event_id}
     assert client.get(path.format(**names), **params).status_code == 200
+    recorded = client.server.requests[-1]
+    assert recorded.body
+    assert json.loads(recorded.body)
+    assert contract.check(recorded) == []
+
+
+@pytest.mark.parametrize(("path", "params"), MORE_CALLS)
+def test_what_hangs_on_the_main_tables_conforms(
+    client: Client, contract: Contract, path: str, params: dict[str, Any]
+) -> None:
+    world = client.server.world
+    version = "backend@1.2.0"
+    world.add_commit(version, files=("a.py",), author="someone@example.com")
+    world.add_deploy(version)
+    world.add_release_file(version, "~/app.js")
+    hashed = next(issue for issue in world.issues if int(issue.id) % MANY_EVERY == 0)
+    world.add_external_link(hashed, "SHOP#1")
+    names = {"organization": "acme", "project": "backend", "version": quote(version), "hashed": hashed.id}
+    names |= {
+        "repository": world.extras.repositories[0].id,
+        "dashboard": str(world.extras.dashboards[0]["id"]),
+    }
+    assert client.get(path.format(**names), params).status_code == 200
     recorded = client.server.requests[-1]
     assert recorded.body
     assert json.loads(recorded.body)

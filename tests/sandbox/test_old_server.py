@@ -126,3 +126,44 @@ def test_there_are_no_links_and_no_rate_headers(old: Client) -> None:
     assert "links" not in answer.json()
     assert not [name for name in answer.headers if "rate-limit" in name.lower()]
     assert "role" in old.rows("/organizations/acme/members/")[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "monitors/",
+        "stats_v2/",
+        "sessions/",
+        "replays/",
+        "detectors/",
+        "workflows/",
+        "monitors/backups/checkins/",
+    ],
+)
+def test_what_came_later_is_not_there(old: Client, path: str) -> None:
+    answer = old.get(f"/organizations/acme/{path}")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+def test_tags_of_the_organization_want_what_there_is_not(old: Client) -> None:
+    assert old.get("/organizations/acme/tags/").status_code == 500
+
+
+@pytest.mark.parametrize("part", ["comments/", "hashes/", "tags/", "tags/level/values/", "external-issues/"])
+def test_parts_of_an_issue_are_on_the_path_without_organization(old: Client, part: str) -> None:
+    issue = max(old.server.world.issues, key=lambda issue: len(issue.timeline))
+    assert old.get(f"/organizations/acme/issues/{issue.id}/{part}").status_code == 404
+    assert old.get(f"/issues/{issue.id}/{part}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "part", ["teams/", "keys/", "hooks/", "tags/", "users/", "user-feedback/", "filters/"]
+)
+def test_settings_of_a_project_answer_as_ever(old: Client, part: str) -> None:
+    assert old.get(f"/projects/acme/backend/{part}").status_code == 200
+
+
+def test_members_need_their_scope_and_users_do_not(old: Client) -> None:
+    reader = Client(old.server, old.server.add_token(scopes=["org:read"]))
+    assert reader.get("/organizations/acme/members/").status_code == 403
+    assert reader.get("/organizations/acme/users/").status_code == 200

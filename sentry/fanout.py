@@ -1,0 +1,185 @@
+"""How tables below a parent are read: one reading per project, team, repository..., several at a time.
+
+A parent that cannot be read is skipped and counted; the table is skipped only if that is so for all of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from . import errors
+from .client import Row
+from .endpoints import DASHBOARDS, MONITORS, REPOSITORIES, TEAMS
+from .rows import table_row
+from .run import Run
+from .selection import Refusals
+from .settings import MAX_PARALLEL, PAGE_SIZE
+from .table import ParentKind, Table
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What rows hang on.
+
+    Attributes:
+        path: The values that the path of the table names; they are encoded where it is built.
+        columns: What each row says of its parents: ids and slugs.
+    """
+
+    path: Mapping[str, str]
+    columns: Row
+
+
+def read_children(
+    table: Table, run: Run, parents: Iterable[Parent], refusals: Refusals
+) -> Iterator[tuple[Parent, list[Row]]]:
+    """The rows of a table below some parents, a list per parent, several parents at a time.
+
+    Args:
+        table: Its entry in the catalogue.
+        run: The extraction.
+        parents: Below which.
+        refusals: Counts the parents that cannot be read.
+
+    Raises:
+        SentryRequestError: A refusal that is not about access.
+    """
+    for parent, outcome in in_parallel(partial(_read, table, run), parents):
+        try:
+            rows = outcome()
+        except errors.SentryRequestError as refusal:
+            refusals.note(" ".join(parent.path.values()), refusal)
+        else:
+            yield parent, [table_row(table, run, row, **parent.columns) for row in rows]
+
+
+def parents_of(kind: ParentKind, run: Run) -> Iterator[Parent]:
+    """The parents of a kind that are simply listed: projects, teams, repositories, dashboards, monitors."""
+    return _LISTED[kind](run)
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    """Call a function for all items, a few at a time, and give the outcomes in order.
+
+    Args:
+        function: What to call, in other threads.
+        items: For what.
+
+    Yields:
+        Each item with a call that returns its result or raises its error. Only a few results are kept at once.
+    """
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL, thread_name_prefix="sentry") as pool:
+        under_way: deque[tuple[Item, Future[Result]]] = deque()
+        try:
+            for item in items:
+                under_way.append((item, pool.submit(function, item)))
+                if len(under_way) >= 2 * MAX_PARALLEL:
+                    first, future = under_way.popleft()
+                    yield first, future.result
+            while under_way:
+                first, future = under_way.popleft()
+                yield first, future.result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def path_of(table: Table, run: Run, values: Mapping[str, str]) -> str:
+    """The table's path for a parent; below ``/issues/`` on servers that know no organization there."""
+    path = table.path
+    if "issue" in values and run.is_before_organization_issues:
+        path = path.removeprefix("organizations/{organization}/")
+    encoded = {name: quote(value, safe="") for name, value in values.items()}
+    return path.format(organization=run.organization.slug, **encoded)
+
+
+def pages_of(table: Table, run: Run, parent: Parent) -> Iterator[list[Row]]:
+    """The rows of a table below one parent, page by page."""
+    path, params = path_of(table, run, parent.path), params_of(table, run)
+    if table.answer == "object":
+        yield [run.client.get(path, params, scope=table.scope)]
+        return
+    if table.paged:
+        params["per_page"] = str(PAGE_SIZE)
+    for page in run.client.pages(path, params, scope=table.scope):
+        yield page.rows
+
+
+def params_of(table: Table, run: Run) -> dict[str, str]:
+    """The table's parameters; without ``project=-1`` on servers to which that means nothing yet."""
+    old = run.organization.may_be_old_server
+    return {name: value for name, value in table.params.items() if not (old and name == "project")}
+
+
+def _read(table: Table, run: Run, parent: Parent) -> list[Row]:
+    return [row for rows in pages_of(table, run, parent) for row in rows]
+
+
+def _projects(run: Run) -> Iterator[Parent]:
+    for project in run.projects:
+        yield Parent({"project": project.slug}, {"project_id": project.id, "project_slug": project.slug})
+
+
+def _project_tags(run: Run) -> Iterator[Parent]:
+    for project in _projects(run):
+        for key in run.tag_keys:
+            yield Parent({**project.path, "tag": key}, {**project.columns, "tag_key": key})
+
+
+def _teams(run: Run) -> Iterator[Parent]:
+    for row in _listed(TEAMS, run):
+        yield Parent({"team": str(row["slug"])}, {"team_id": str(row["id"]), "team_slug": row["slug"]})
+
+
+def _repositories(run: Run) -> Iterator[Parent]:
+    for row in _listed(REPOSITORIES, run):
+        yield Parent(
+            {"repository": str(row["id"])},
+            {"repository_id": str(row["id"]), "repository_name": row.get("name")},
+        )
+
+
+def _dashboards(run: Run) -> Iterator[Parent]:
+    path = DASHBOARDS.path.removesuffix("{dashboard}/").format(organization=run.organization.slug)
+    for page in run.client.listing(path, scope=DASHBOARDS.scope):
+        for row in page:
+            yield Parent({"dashboard": str(row["id"])}, {})
+
+
+def _monitors(run: Run) -> Iterator[Parent]:
+    for row in _listed(MONITORS, run):
+        project = row.get("project") or {}
+        columns: dict[str, Any] = {
+            "monitor_id": str(row["id"]),
+            "monitor_slug": row.get("slug"),
+            "project_id": project.get("id"),
+            "project_slug": project.get("slug"),
+        }
+        yield Parent({"monitor": str(row.get("slug") or row["id"])}, columns)
+
+
+def _listed(table: Table, run: Run) -> list[Row]:
+    return _read(table, run, Parent({}, {}))
+
+
+_LISTED: Mapping[ParentKind, Callable[[Run], Iterator[Parent]]] = MappingProxyType(
+    {
+        "project": _projects,
+        "project tag": _project_tags,
+        "team": _teams,
+        "repository": _repositories,
+        "dashboard": _dashboards,
+        "monitor": _monitors,
+    }
+)

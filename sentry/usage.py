@@ -1,0 +1,145 @@
+"""How the daily series are read: usage, release health and a project's events, per project and in whole days.
+
+The last day is not over, so it is read again; a day without anything has no row. Grouping by project makes
+Sentry leave out series, so each project is asked for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from . import errors
+from .client import Row
+from .fanout import in_parallel, path_of
+from .progress import Progress
+from .rows import table_row
+from .run import Project, Run
+from .selection import Refusals
+from .settings import HISTORY_DAYS
+from .table import Table
+from .windows import Window, sentry_time, union
+
+DAY = 86_400
+
+DAYS_PER_REQUEST = 30
+"""Far below the 10,000 points that a request may ask for, also where groups count."""
+
+
+def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
+    """The days that this run reads of a daily series, a list per project.
+
+    Args:
+        table: ``usage_stats``, ``release_health`` or ``project_stats``.
+        run: The extraction.
+        progress: What the table has read so far.
+
+    Raises:
+        SentryRequestError: No project can be read, or a refusal is not about access.
+    """
+    refusals = Refusals(run)
+    plan = {project.id: progress.missing(project.id) for project in run.projects}
+    read = _READERS[table.name]
+
+    def rows_of(project: Project) -> list[Row]:
+        days = union(_whole_days(window, run, progress) for window in plan[project.id])
+        found = (row for window in days for part in _parts(window) for row in read(table, run, project, part))
+        return [table_row(table, run, row, project_id=project.id, project_slug=project.slug) for row in found]
+
+    for project, outcome in in_parallel(rows_of, run.projects):
+        try:
+            yield outcome()
+        except errors.SentryRequestError as refusal:
+            refusals.note(project.id, refusal)
+            continue
+        for window in plan[project.id]:
+            progress.cover([project.id], window)
+    refusals.conclude(len(run.projects))
+    progress.finish()
+
+
+def _whole_days(window: Window, run: Run, progress: Progress) -> Window:
+    """The days that a window touches; at the edge of what Sentry keeps it answers 400, so a day less."""
+    horizon = _day_of(run.now) - (HISTORY_DAYS - 1) * DAY
+    start = max(_day_of(window.start), horizon)
+    end = _day_of(run.now) if progress.only_adds else _day_of(window.end - 1) + DAY
+    return Window(start, max(start, end))
+
+
+def _parts(window: Window) -> Iterator[Window]:
+    for start in range(window.start, window.end, DAYS_PER_REQUEST * DAY):
+        yield Window(start, min(window.end, start + DAYS_PER_REQUEST * DAY))
+
+
+def _usage(table: Table, run: Run, project: Project, days: Window) -> Iterator[Row]:
+    params = {
+        "project": project.id,
+        "groupBy": ["category", "outcome", "reason"],
+        "field": "sum(quantity)",
+        "interval": "1d",
+        **_inclusive(days),
+    }
+    for by, day, values in _series(table, run, params, days):
+        if values["sum(quantity)"]:
+            yield {
+                "day": day,
+                "category": by.get("category"),
+                "outcome": by.get("outcome"),
+                "reason": by.get("reason"),
+                "quantity": values["sum(quantity)"],
+            }
+
+
+def _health(table: Table, run: Run, project: Project, days: Window) -> Iterator[Row]:
+    params = {
+        "project": project.id,
+        "groupBy": ["project", "release", "environment"],
+        "field": ["sum(session)", "count_unique(user)", "crash_free_rate(session)", "crash_free_rate(user)"],
+        "interval": "1d",
+        **_inclusive(days),
+    }
+    for by, day, values in _series(table, run, params, days):
+        if values["sum(session)"] or values["count_unique(user)"]:
+            yield {
+                "day": day,
+                "release": by.get("release"),
+                "environment": by.get("environment"),
+                "sessions": values["sum(session)"],
+                "users": values["count_unique(user)"],
+                "crash_free_session_rate": values["crash_free_rate(session)"],
+                "crash_free_user_rate": values["crash_free_rate(user)"],
+            }
+
+
+def _stats(table: Table, run: Run, project: Project, days: Window) -> Iterator[Row]:
+    path = path_of(table, run, {"project": project.slug})
+    for stat in ("received", "rejected", "blacklisted", "generated"):
+        params = {"stat": stat, "resolution": "1d", "since": str(days.start), "until": str(days.end - 1)}
+        for second, count in run.client.get(path, params, scope=table.scope, expected=list):
+            if count and days.start <= second < days.end:
+                yield {"stat": stat, "day": datetime.fromtimestamp(_day_of(second), UTC), "count": count}
+
+
+def _series(
+    table: Table, run: Run, params: dict[str, Any], days: Window
+) -> Iterator[tuple[Row, datetime, Row]]:
+    """What each group says of each day: by what it is grouped, the day, its values."""
+    for page in run.client.pages(path_of(table, run, {}), params, scope=table.scope, rows_at="groups"):
+        starts = [datetime.fromisoformat(text) for text in page.body.get("intervals", [])]
+        for group in page.rows:
+            for at, start in enumerate(starts):
+                if days.start <= start.timestamp() < days.end:
+                    yield group["by"], start, {name: values[at] for name, values in group["series"].items()}
+
+
+def _inclusive(days: Window) -> dict[str, str]:
+    """These endpoints count the end as inside."""
+    return {"start": sentry_time(days.start), "end": sentry_time(days.end - 1)}
+
+
+def _day_of(second: int) -> int:
+    return second // DAY * DAY
+
+
+_READERS = {"usage_stats": _usage, "release_health": _health, "project_stats": _stats}
