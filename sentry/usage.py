@@ -24,7 +24,9 @@ from .windows import Window, sentry_time, union
 DAY = 86_400
 
 DAYS_PER_REQUEST = 30
-"""Far below the 10,000 points that a request may ask for, also where groups count."""
+
+MAX_POINTS = 10_000
+"""What Sentry answers to one request, groups times intervals."""
 
 
 def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -78,7 +80,6 @@ def _usage(table: Table, run: Run, project: Project, days: Window) -> Iterator[R
         "groupBy": ["category", "outcome", "reason"],
         "field": "sum(quantity)",
         "interval": "1d",
-        **_inclusive(days),
     }
     for by, day, values in _series(table, run, params, days):
         if values["sum(quantity)"]:
@@ -97,7 +98,6 @@ def _health(table: Table, run: Run, project: Project, days: Window) -> Iterator[
         "groupBy": ["project", "release", "environment"],
         "field": ["sum(session)", "count_unique(user)", "crash_free_rate(session)", "crash_free_rate(user)"],
         "interval": "1d",
-        **_inclusive(days),
     }
     for by, day, values in _series(table, run, params, days):
         if values["sum(session)"] or values["count_unique(user)"]:
@@ -124,13 +124,28 @@ def _stats(table: Table, run: Run, project: Project, days: Window) -> Iterator[R
 def _series(
     table: Table, run: Run, params: dict[str, Any], days: Window
 ) -> Iterator[tuple[Row, datetime, Row]]:
-    """What each group says of each day: by what it is grouped, the day, its values."""
-    for page in run.client.pages(path_of(table, run, {}), params, scope=table.scope, rows_at="groups"):
-        starts = [datetime.fromisoformat(text) for text in page.body.get("intervals", [])]
-        for group in page.rows:
-            for at, start in enumerate(starts):
-                if days.start <= start.timestamp() < days.end:
-                    yield group["by"], start, {name: values[at] for name, values in group["series"].items()}
+    """What each group says of each day: by what it is grouped, the day, its values.
+
+    Sentry cuts the list of groups where groups times days reach its limit of points, and does not say so; then
+    fewer days are asked for at a time.
+    """
+    asked = {**params, **_inclusive(days)}
+    pages = list(run.client.pages(path_of(table, run, {}), asked, scope=table.scope, rows_at="groups"))
+    starts = [datetime.fromisoformat(text) for text in pages[0].body.get("intervals", [])]
+    groups = [group for page in pages for group in page.rows]
+    if starts and len(groups) >= MAX_POINTS // (len(starts) + 1):
+        if days.seconds > DAY:
+            middle = days.start + days.seconds // DAY // 2 * DAY
+            for part in (Window(days.start, middle), Window(middle, days.end)):
+                yield from _series(table, run, params, part)
+            return
+        run.warn_once(
+            f"{table.name}: {len(groups)} groups on {starts[0]:%Y-%m-%d} are as many as Sentry lists."
+        )
+    for group in groups:
+        for at, start in enumerate(starts):
+            if days.start <= start.timestamp() < days.end:
+                yield group["by"], start, {name: values[at] for name, values in group["series"].items()}
 
 
 def _inclusive(days: Window) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -43,6 +44,20 @@ def serve() -> Iterator[Callable[..., Sandbox]]:
             return stack.enter_context(Sandbox(world=chosen, switches=switches or Switches()))
 
         yield start
+
+
+@pytest.fixture
+def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Catches what dlt and this source log, down to the last detail."""
+    loggers = [logging.getLogger("dlt"), logging.getLogger("dlt.sentry")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    loggers[0].addHandler(caplog.handler)
+    yield caplog
+    loggers[0].removeHandler(caplog.handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture

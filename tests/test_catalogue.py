@@ -9,7 +9,7 @@ import pytest
 
 from docs.generate import PAGE, page
 from sandbox import SECRET, Sandbox, Switches
-from sentry import DEFAULT_TABLES, TABLES
+from sentry import DEFAULT_TABLES, TABLES, sentry_source
 from sentry.endpoints import GROUPS
 from tests.warehouse import Warehouse, moment, truth_of
 
@@ -226,19 +226,51 @@ def test_a_server_error_below_a_parent_is_an_error(
         warehouse.load(server, "project_keys")
 
 
-def test_no_secret_field_reaches_destination_packages_state_or_trace(
-    serve: Callable[..., Sandbox], warehouse: Warehouse
+def test_no_secret_field_reaches_destination_packages_state_trace_or_log(
+    serve: Callable[..., Sandbox],
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    everything_logged: pytest.LogCaptureFixture,
 ) -> None:
-    server = serve()
-    tables = [
-        name for name in TABLES if name not in ("events", "issue_events", "issue_hashes", "user_feedback")
-    ]
-    warehouse.load(server, *tables, tag_keys=TAG_KEYS)
+    for writer in ("SOURCES__DATA_WRITER", "NORMALIZE__DATA_WRITER"):
+        monkeypatch.setenv(f"{writer}__DISABLE_COMPRESSION", "true")
+    server = serve(events=600)
+    held_by_applications = ("events", "issue_events", "issue_hashes", "user_feedback")
+    tables = [name for name in TABLES if name not in held_by_applications]
+    source = sentry_source(
+        auth_token=server.token, organization="acme", base_url=server.url, tag_keys=TAG_KEYS
+    ).with_resources(*tables)
+    searched = 0
+    for step in (
+        lambda: warehouse.pipeline.extract(source),
+        warehouse.pipeline.normalize,
+        warehouse.pipeline.load,
+    ):
+        step()
+        for path in warehouse.folder.rglob("*"):
+            if path.is_file():
+                searched += 1
+                content = path.read_bytes()
+                assert SECRET.encode() not in content, path
+                assert server.token.encode() not in content, path
+    assert searched > 100
     for table in tables:
         rows = warehouse.column(f"SELECT t::VARCHAR FROM {table} AS t")
         assert not [row for row in rows if SECRET in row], table
-    for path in warehouse.folder.rglob("*"):
-        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+    assert "Making GET request" in everything_logged.text
+    assert SECRET not in everything_logged.text
+    assert server.token not in everything_logged.text
+
+
+def test_groups_that_sentry_would_cut_are_asked_for_in_fewer_days(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentry.usage.MAX_POINTS", 120)
+    server = serve(switches=Switches(max_points=120))
+    warehouse.load(server, "release_health")
+    compare(server, warehouse, "release_health")
+    days = [dict(request.params) for request in server.requests if request.path.endswith("/sessions/")]
+    assert len({(asked["start"], asked["end"]) for asked in days}) > 6
 
 
 def test_the_page_of_tables_is_what_the_catalogue_says() -> None:

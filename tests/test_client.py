@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -321,27 +320,17 @@ def test_a_404_with_an_empty_body_points_to_the_region(serve: Callable[..., Sand
 
 
 def test_the_token_is_in_no_log_line_and_in_no_error(
-    serve: Callable[..., Sandbox], caplog: pytest.LogCaptureFixture
+    serve: Callable[..., Sandbox], everything_logged: pytest.LogCaptureFixture
 ) -> None:
     server = serve()
     client = reader(server)
-    dlt_logger, ours = logging.getLogger("dlt"), logging.getLogger("dlt.sentry")
-    dlt_logger.addHandler(caplog.handler)
-    levels = dlt_logger.level, ours.level
-    dlt_logger.setLevel(logging.DEBUG)
-    ours.setLevel(logging.DEBUG)
-    try:
-        list(client.listing("organizations/acme/teams/"))
-        echo = json.dumps({"detail": f"bad token {server.token}"}).encode()
-        server.fail_next(9, status=500, body=echo, content_type="application/json")
-        with pytest.raises(errors.SentryServerError) as error:
-            client.get("organizations/acme/")
-    finally:
-        dlt_logger.removeHandler(caplog.handler)
-        dlt_logger.setLevel(levels[0])
-        ours.setLevel(levels[1])
-    assert "organizations/acme/teams/ ?per_page=100 -> 200" in caplog.text
-    assert "rate limit: {'limit'" in caplog.text
-    assert server.token not in caplog.text
+    list(client.listing("organizations/acme/teams/"))
+    echo = json.dumps({"detail": f"bad token {server.token}"}).encode()
+    server.fail_next(9, status=500, body=echo, content_type="application/json")
+    with pytest.raises(errors.SentryServerError) as error:
+        client.get("organizations/acme/")
+    assert "organizations/acme/teams/ ?per_page=100 -> 200" in everything_logged.text
+    assert "rate limit: {'limit'" in everything_logged.text
+    assert server.token not in everything_logged.text
     assert "bad token [token]" in str(error.value)
     assert server.token not in str(error.value)

@@ -128,7 +128,7 @@ def examples() -> Iterator[Any]:
             yield pytest.param(table, example, id=table.name)
 
 
-@pytest.mark.parametrize(("table", "example"), examples())
+@pytest.mark.parametrize(("table", "example"), list(examples()))
 def test_sentrys_own_examples_load_into_the_declared_columns(
     serve: Callable[..., Sandbox], warehouse: Warehouse, table: Table, example: Any
 ) -> None:
