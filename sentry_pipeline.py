@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigurationException,
+    ConfigValueCannotBeCoercedException,
+)
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
@@ -375,6 +379,12 @@ def _one_line(error: BaseException) -> str:
     locked = re.search(r"Could not set lock on file \"([^\"]+)\".*?PID (\d+)", text)
     if locked:
         return f"{locked[1]} is open in another program (process {locked[2]}). Close it there and run again."
+    if isinstance(error, ConfigValueCannotBeCoercedException):
+        kind = getattr(error.hint, "__name__", str(error.hint))
+        return (
+            f"The setting {error.field_name} is not of type {kind}: {error.field_value!r}. Look in "
+            '.dlt/config.toml and the environment; a list is written as ["a", "b"].'
+        )
     if isinstance(error, ConfigFieldMissingException):
         return (
             f"Not configured: {', '.join(error.fields)} of {error.spec_name}. Put it into .dlt/secrets.toml as the "

@@ -20,7 +20,8 @@ from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
 
 from . import errors
 from .config import Connection
-from .session import SentrySession, path_of
+from .refusals import path_of
+from .session import SentrySession
 from .settings import API_PREFIX, PAGE_SIZE
 
 Row = dict[str, Any]

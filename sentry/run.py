@@ -19,7 +19,7 @@ from .client import Row, SentryClient
 from .config import Connection, region_base_url, server_identity
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
 from .log import logger
-from .session import server_time
+from .refusals import server_time
 from .settings import CLOCK_TOLERANCE_SECONDS
 from .table import column_name
 from .windows import floor_seconds

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -15,6 +18,8 @@ from sandbox import Sandbox, Switches, World
 from tests.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -64,3 +69,28 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
 def warehouse(tmp_path: Path) -> Warehouse:
     """An empty DuckDB file and a pipeline that loads into it."""
     return Warehouse(tmp_path)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Runs the script as a process of its own in an empty folder: ``script(server, "--list")``."""
+    for name in ("sentry", "sandbox", "sentry_pipeline.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    def run(server: Sandbox | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        access = (
+            {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
+            if server
+            else {}
+        )
+        return subprocess.run(
+            [sys.executable, "sentry_pipeline.py", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **access, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
