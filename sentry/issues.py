@@ -91,6 +91,7 @@ def _parents(table: Table, run: Run, issue: Row) -> Iterator[Parent]:
         "project_slug": project.get("slug"),
     }
     if table.parent == "issue":
+        columns["lastSeen"] = issue.get("lastSeen")
         yield Parent({"issue": str(issue["id"])}, columns)
         return
     for key in run.tag_keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,21 @@ def test_the_whole_catalogue_equals_the_truth_and_a_second_run_doubles_nothing(
         compare(server, warehouse)
         server.world.advance(seconds=3600)
     assert "_sentry_skipped" not in warehouse.tables()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_dlt_misses_no_column_and_no_type(
+    serve: Callable[..., Sandbox],
+    warehouse: Warehouse,
+    everything_logged: pytest.LogCaptureFixture,
+    old: bool,
+) -> None:
+    server = serve(switches=Switches(old_server=old))
+    warehouse.load(server, *TABLES, tag_keys=TAG_KEYS, auth_token=server.add_token())
+    warnings = [
+        record.getMessage() for record in everything_logged.records if record.levelno >= logging.WARNING
+    ]
+    assert not [text for text in warnings if "column" in text or "normaliz" in text]
 
 
 def test_empty_pages_and_mixed_dates_change_nothing(
