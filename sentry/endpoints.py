@@ -171,7 +171,7 @@ ENVIRONMENTS = Table(
     scope="org:read",
     docs=f"{API_DOCS}/environments/list-an-organizations-environments/",
     path="organizations/{organization}/environments/",
-    params=MappingProxyType({"visibility": "all"}),
+    params=MappingProxyType({"visibility": "all", "project": "-1"}),
     paged=False,
     default=True,
     columns=(
@@ -373,11 +373,11 @@ ORGANIZATION_DETAILS = Table(
 
 USERS = Table(
     name="users",
-    row="a user who is a member of the organization",
+    row="a member of a team with projects, with account and projects",
     key=("id",),
     scope="member:read",
     docs="",
-    unpublished="The members list has memberships, not accounts; only this one joins to assignees by user id",
+    unpublished="Only this list says which projects a member belongs to",
     path="organizations/{organization}/users/",
     params=MappingProxyType({"project": "-1"}),
     paged=False,
@@ -614,6 +614,7 @@ TEAM_MEMBERS = Table(
     parent="team",
     paged=False,
     derived=MappingProxyType({"user_id": ("user", "id")}),
+    secrets=MEMBERS.secrets,
     columns=(
         *OF_TEAM,
         *OF_ORGANIZATION,
@@ -813,7 +814,7 @@ SERVICE_HOOKS = Table(
     parent="project",
     paged=False,
     only_declared=True,
-    secrets=frozenset({"secret"}),
+    secrets=frozenset({"secret", "url?"}),
     columns=(
         *OF_PROJECT,
         *OF_ORGANIZATION,
@@ -836,7 +837,9 @@ SYMBOL_SOURCES = Table(
     parent="project",
     paged=False,
     only_declared=True,
-    secrets=frozenset({"password", "secret_key", "private_key", "access_key", "appconnectPrivateKey"}),
+    secrets=frozenset(
+        {"password", "secret_key", "private_key", "access_key", "appconnectPrivateKey", "url?"}
+    ),
     columns=(
         *OF_PROJECT,
         *OF_ORGANIZATION,
@@ -892,6 +895,7 @@ USER_FEEDBACK = Table(
     docs=f"{API_DOCS}/projects/list-a-projects-user-feedback/",
     path="projects/{organization}/{project}/user-feedback/",
     parent="project",
+    secrets=ISSUES.secrets,
     params=MappingProxyType({"status": ""}),
     derived=MappingProxyType({"issue_id": ("issue", "id")}),
     columns=(
@@ -923,7 +927,7 @@ RELEASE_DETAILS = Table(
     parent="release",
     answer="object",
     params=MappingProxyType({"health": "1", "adoptionStages": "1"}),
-    loading="for releases that changed, merged",
+    loading="for releases that changed, and once a day for those of the last 30 days; merged",
     columns=RELEASES.columns,
     example="SELECT version, new_groups, commit_count FROM release_details ORDER BY date_created DESC",
 )
@@ -937,7 +941,7 @@ RELEASE_COMMITS = Table(
     path="organizations/{organization}/releases/{release}/commits/",
     parent="release",
     paged=False,
-    loading="for releases that changed, merged",
+    loading="for releases that changed, and once a day for those of the last 30 days; merged",
     derived=MappingProxyType({"repository_id": ("repository", "id")}),
     columns=(
         *OF_ORGANIZATION,
@@ -959,7 +963,7 @@ RELEASE_COMMIT_FILES = Table(
     path="organizations/{organization}/releases/{release}/commitfiles/",
     parent="release",
     paged=False,
-    loading="for releases that changed, merged",
+    loading="for releases that changed, and once a day for those of the last 30 days; merged",
     columns=(
         *OF_ORGANIZATION,
         *OF_RELEASE,
@@ -983,7 +987,7 @@ RELEASE_DEPLOYS = Table(
     path="organizations/{organization}/releases/{release}/deploys/",
     parent="release",
     paged=False,
-    loading="for releases that changed, merged",
+    loading="for releases that changed, and once a day for those of the last 30 days; merged",
     columns=(
         *OF_ORGANIZATION,
         *OF_RELEASE,
@@ -1006,7 +1010,7 @@ RELEASE_FILES = Table(
     path="organizations/{organization}/releases/{release}/files/",
     parent="release",
     paged=False,
-    loading="for releases that changed, merged",
+    loading="for releases that changed, and once a day for those of the last 30 days; merged",
     columns=(
         *OF_ORGANIZATION,
         *OF_RELEASE,
@@ -1056,6 +1060,8 @@ ISSUE_EVENTS = Table(
     example="SELECT issue_id, count(*) AS events FROM issue_events GROUP BY issue_id ORDER BY events DESC",
 )
 
+DELETION_COLUMNS = frozenset({"is_deleted", "deleted_at", "merged_into"})
+
 ISSUE_DETAILS = Table(
     name="issue_details",
     row="an issue, with activity, participants, first and last release",
@@ -1069,8 +1075,11 @@ ISSUE_DETAILS = Table(
     cursor="lastSeen",
     dropped=ISSUES.dropped,
     secrets=ISSUES.secrets,
+    derived=MappingProxyType(
+        {"assigned_to_type": ("assignedTo", "type"), "assigned_to_id": ("assignedTo", "id")}
+    ),
     columns=(
-        *ISSUES.columns,
+        *(column for column in ISSUES.columns if column.name not in DELETION_COLUMNS),
         *OF_ISSUE,
         bigint("user_report_count", "Crash-report feedback on it"),
         document("activity", "Its newest 100 activities: comments, status changes, assignments"),
@@ -1281,7 +1290,7 @@ DETECTORS = Table(
     docs=f"{API_DOCS}/monitors/fetch-an-organizations-monitors/",
     path="organizations/{organization}/detectors/",
     params=MappingProxyType({"project": "-1", "sortBy": "id"}),
-    secrets=frozenset({"headers", "body", "url?"}),
+    secrets=frozenset({"headers", "body", "url?", "actions"}),
     dropped=frozenset({"latestGroup"}),
     columns=(
         text("id", "Id of the detector"),

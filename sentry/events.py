@@ -100,14 +100,17 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
     """
     plan = progress.plan(run.project_ids, sweeps=False)
     refusals, asked = Refusals(run), 0
+    progress.hold()
     for issues in seen_issues(run, progress, sweeps=False):
         asked += len(issues)
-        for issue, outcome in in_parallel(partial(_events_of_issue, table, run, plan), issues):
+        for issue, outcome in in_parallel(run, partial(_events_of_issue, table, run, plan), issues):
             try:
                 yield outcome()
             except errors.SentryRequestError as refusal:
                 refusals.note(str(issue["id"]), refusal)
+                refusals.projects.add(str(issue["project"]["id"]))
     refusals.conclude(asked)
+    progress.settle(refusals.projects)
     progress.finish()
 
 

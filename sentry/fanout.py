@@ -6,8 +6,8 @@ A parent that cannot be read is skipped and counted; the table is skipped only i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from .endpoints import DASHBOARDS, MONITORS, REPOSITORIES, TEAMS
 from .rows import table_row
 from .run import Run
 from .selection import Refusals
-from .settings import MAX_PARALLEL, PAGE_SIZE
+from .settings import MAX_PARALLEL, MOST_TAG_VALUES, PAGE_SIZE, PROJECTS_PER_REQUEST
 from .table import ParentKind, Table
 
 Item = TypeVar("Item")
@@ -54,11 +54,12 @@ def read_children(
     Raises:
         SentryRequestError: A refusal that is not about access.
     """
-    for parent, outcome in in_parallel(partial(_read, table, run), parents):
+    for parent, outcome in in_parallel(run, partial(_read, table, run), parents):
         try:
             rows = outcome()
         except errors.SentryRequestError as refusal:
             refusals.note(" ".join(parent.path.values()), refusal)
+            refusals.projects.add(str(parent.columns.get("project_id")))
         else:
             yield parent, [table_row(table, run, row, **parent.columns) for row in rows]
 
@@ -69,30 +70,31 @@ def parents_of(kind: ParentKind, run: Run) -> Iterator[Parent]:
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Iterable[Item]
+    run: Run, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Callable[[], Result]]]:
     """Call a function for all items, a few at a time, and give the outcomes in order.
 
     Args:
+        run: The extraction, whose threads do it.
         function: What to call, in other threads.
         items: For what.
 
     Yields:
         Each item with a call that returns its result or raises its error. Only a few results are kept at once.
     """
-    with ThreadPoolExecutor(max_workers=MAX_PARALLEL, thread_name_prefix="sentry") as pool:
-        under_way: deque[tuple[Item, Future[Result]]] = deque()
-        try:
-            for item in items:
-                under_way.append((item, pool.submit(function, item)))
-                if len(under_way) >= 2 * MAX_PARALLEL:
-                    first, future = under_way.popleft()
-                    yield first, future.result
-            while under_way:
+    under_way: deque[tuple[Item, Future[Result]]] = deque()
+    try:
+        for item in items:
+            under_way.append((item, run.pool.submit(function, item)))
+            if len(under_way) >= 2 * MAX_PARALLEL:
                 first, future = under_way.popleft()
                 yield first, future.result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while under_way:
+            first, future = under_way.popleft()
+            yield first, future.result
+    finally:
+        for _, future in under_way:
+            future.cancel()
 
 
 def path_of(table: Table, run: Run, values: Mapping[str, str]) -> str:
@@ -116,14 +118,33 @@ def pages_of(table: Table, run: Run, parent: Parent) -> Iterator[list[Row]]:
         yield page.rows
 
 
-def params_of(table: Table, run: Run) -> dict[str, str]:
-    """The table's parameters; without ``project=-1`` on servers to which that means nothing yet."""
-    old = run.organization.may_be_old_server
-    return {name: value for name, value in table.params.items() if not (old and name == "project")}
+def params_of(table: Table, run: Run) -> dict[str, str | Sequence[str]]:
+    """The table's parameters; ``project=-1`` becomes the chosen projects, and goes on servers before that."""
+    params: dict[str, str | Sequence[str]] = dict(table.params)
+    if "project" in params and run.is_before_organization_issues:
+        del params["project"]
+    elif "project" in params and not run.all_projects and len(run.project_ids) <= PROJECTS_PER_REQUEST:
+        params["project"] = run.project_ids
+    return params
 
 
 def _read(table: Table, run: Run, parent: Parent) -> list[Row]:
-    return [row for rows in pages_of(table, run, parent) for row in rows]
+    of_tag = bool(table.parent and table.parent.endswith(" tag"))
+    try:
+        rows = [row for page in pages_of(table, run, parent) for row in page]
+    except errors.SentryNotFoundError:
+        if of_tag:  # the project or issue does not know the key
+            return []
+        raise
+    if of_tag and len(rows) >= MOST_TAG_VALUES:
+        run.warn_once(
+            f"{table.name}: Sentry lists {len(rows)} values of a tag at the most; there may be more."
+        )
+    if (
+        table.answer == "object" and "issue" in parent.path
+    ):  # merged meanwhile: the answer is the other issue's
+        rows = [row for row in rows if str(row.get("id")) == parent.path["issue"]]
+    return rows
 
 
 def _projects(run: Run) -> Iterator[Parent]:

@@ -73,13 +73,20 @@ def read_of_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[
     Raises:
         SentryRequestError: No issue can be read, or a refusal is not about access.
     """
+    if table.parent == "issue tag":
+        if not run.tag_keys:
+            run.warn_once(f"{table.name} has no rows without the setting tag_keys.")
+            return
+        progress.start_over_for("tag_keys", run.tag_keys)
     refusals, asked = Refusals(run), 0
+    progress.hold()
     for issues in seen_issues(run, progress):
         parents = [parent for issue in issues for parent in _parents(table, run, issue)]
         asked += len(parents)
         for _, rows in read_children(table, run, parents, refusals):
             yield rows
     refusals.conclude(asked)
+    progress.settle(refusals.projects)
     progress.finish()
 
 

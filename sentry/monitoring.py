@@ -38,7 +38,7 @@ def read_checkins(table: Table, run: Run, progress: Progress) -> Iterator[list[R
         found = [row for window in windows for rows in scan.read(window) for row in rows]
         return [table_row(table, run, row, **parent.columns) for row in found]
 
-    for parent, outcome in in_parallel(read, parents):
+    for parent, outcome in in_parallel(run, read, parents):
         monitor_id = parent.columns["monitor_id"]
         try:
             yield outcome()

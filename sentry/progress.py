@@ -7,7 +7,7 @@ joins an external scheduler's (https://dlthub.com/docs/general-usage/incremental
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class Progress:
     Args:
         choices: What the user asked for.
         run: The extraction; its pinned end is the end of what is read.
-        lookback: Seconds of look-back, for tables whose rows change after they were read.
+        lookback: Seconds of look-back at the least, for tables whose rows change after they were read.
         since: For tables whose rows do not age out: the first second of history, whatever ``start`` says.
     """
 
@@ -59,9 +59,10 @@ class Progress:
         self._choices = choices
         self._now = run.now
         self._since = since
-        self._lookback = choices.lookback if lookback is None else lookback
+        self._lookback = max(choices.lookback, lookback or 0)
         self._disposition = disposition_of(resource)
         self._sweeps = False
+        self._held: list[tuple[list[str], Window]] | None = None
         self._exact = _exact_window(self._cursor)
         self._warn_of_limits(run)
 
@@ -105,8 +106,31 @@ class Progress:
         lookback = 0 if self.only_adds else self._lookback
         return still_missing(self.wanted, self._windows(project_id), lookback)
 
+    def hold(self) -> None:
+        """Note nothing as read until ``settle``: what hangs on the rows is still to be read."""
+        self._held = []
+
+    def settle(self, without: Collection[str]) -> None:
+        """Note what was held back, but for projects of which something could not be read."""
+        held, self._held = self._held or [], None
+        for project_ids, window in held:
+            self.cover([project_id for project_id in project_ids if project_id not in without], window)
+        self._sweeps = self._sweeps and not without
+
+    def start_over_for(self, name: str, values: Collection[str]) -> None:
+        """Read everything again if what is asked for has grown since the last run."""
+        known = set(self._state.get(name, []))
+        if self._exact is None:
+            if set(values) - known:
+                self._covered.clear()
+                self._state.pop("swept_at", None)
+            self._state[name] = sorted(values)
+
     def cover(self, project_ids: Iterable[str], window: Window) -> None:
         """Note that a window was read whole."""
+        if self._held is not None:
+            self._held.append((list(project_ids), window))
+            return
         if self._exact is None:
             for project_id in project_ids:
                 merged = union([*self._windows(project_id), window])

@@ -20,9 +20,9 @@ from .rows import parse_time, table_row, unseen
 from .run import Run
 from .scans import Scan
 from .selection import Refusals, Selection, read_projects, read_selections
-from .settings import FIRST_RELEASE, PAGE_SIZE
+from .settings import FIRST_RELEASE, PAGE_SIZE, RECENT_RELEASE_SECONDS, SWEEP_SLACK_SECONDS
 from .table import Table
-from .windows import Window
+from .windows import Window, floor_seconds
 
 
 def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -41,30 +41,44 @@ def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[R
     progress.finish()
 
 
-def read_of_releases(table: Table, run: Run, *, all_of_them: bool) -> Iterator[list[Row]]:
+def read_of_releases(
+    table: Table, run: Run, *, sweep_interval: float, all_of_them: bool
+) -> Iterator[list[Row]]:
     """The rows of a table below releases, for the releases that changed since this table was last read.
 
-    The list of releases tells what changed: a fingerprint of its row is kept per release in the state.
+    The list of releases tells most of what changed: a fingerprint of its row is kept per release in the state.
+    Files that are uploaded later, and health, do not show there, so releases of the last 30 days are read again
+    with each sweep.
 
     Args:
         table: Its entry in the catalogue.
         run: The extraction.
+        sweep_interval: Hours between two sweeps.
         all_of_them: Also for those that did not change.
 
     Raises:
         SentryRequestError: No release can be read, or a refusal is not about access.
     """
-    known: dict[str, str] = dlt.current.resource_state().setdefault("releases", {})
-    refusals, asked = Refusals(run), 0
+    state = dlt.current.resource_state()
+    known: dict[str, str] = state.setdefault("releases", {})
+    swept_at = state.get("swept_at")
+    sweeps = swept_at is None or run.now - swept_at >= sweep_interval * 3600 - SWEEP_SLACK_SECONDS
+    refusals, asked, listed = Refusals(run), 0, set[str]()
     for rows in _listed(run):
         prints = {str(row["version"]): _fingerprint(row) for row in rows}
-        changed = [version for version, mark in prints.items() if all_of_them or known.get(version) != mark]
+        again = {str(row["version"]) for row in rows if all_of_them or (sweeps and _is_recent(row, run))}
+        changed = [name for name, mark in prints.items() if name in again or known.get(name) != mark]
+        listed |= prints.keys()
         parents = [Parent({"release": version}, {"release_version": version}) for version in changed]
         asked += len(parents)
         for parent, children in read_children(table, run, parents, refusals):
             yield children
             known[parent.path["release"]] = prints[parent.path["release"]]
     refusals.conclude(asked)
+    if sweeps:
+        state["swept_at"] = run.now
+    for version in known.keys() - listed:
+        del known[version]
 
 
 def _listed(run: Run) -> Iterator[list[Row]]:
@@ -72,6 +86,11 @@ def _listed(run: Run) -> Iterator[list[Row]]:
     window = Window(FIRST_RELEASE, run.now)
     for rows in read_selections(run, lambda selection: _scan(run, selection).read(window)):
         yield unseen(rows, "version", seen)
+
+
+def _is_recent(release: Row, run: Run) -> bool:
+    created = parse_time(release.get("dateCreated"))
+    return created is None or floor_seconds(created) >= run.now - RECENT_RELEASE_SECONDS
 
 
 def _fingerprint(release: Row) -> str:

@@ -18,7 +18,6 @@ from .endpoints import EVENTS
 from .events import read_events, read_issue_events, unknown_documents
 from .issues import read_issues, read_of_issues
 from .listings import read_listing
-from .log import logger
 from .monitoring import read_checkins, read_replays
 from .progress import Choices, Progress, cursor_of, disposition_of
 from .releases import read_of_releases, read_releases
@@ -85,7 +84,8 @@ def _pages(table: Table, context: Context, run: Run) -> Pages:
         return _unfiltered(following.read(table, run, progress), progress)
     if table.parent == "release":
         replaces = disposition_of(dlt.current.resource()) == "replace"
-        return read_of_releases(table, run, all_of_them=replaces)
+        sweep_interval = context.choices.sweep_interval
+        return read_of_releases(table, run, sweep_interval=sweep_interval, all_of_them=replaces)
     return read_listing(table, run)
 
 
@@ -133,10 +133,11 @@ def _guarded(
         # a replaced table would be emptied by it, and rows appended so far would come again
         if run.strict or disposition == "replace" or (disposition == "append" and given):
             raise
-        metrics.setdefault("skipped", {})[project or ""] = str(refusal)
+        skipped = metrics.setdefault("skipped", {})
+        skipped[project or ""] = str(refusal)
         what = f"{table.name} of project {project}" if project else table.name
-        logger.warning("Skipped %s: %s What was loaded before stays.", what, refusal)
-        if project is None:
+        run.warn_once(f"Skipped {what}: {refusal} What was loaded before stays.")
+        if project is None or len(skipped) == len(run.projects):
             yield _skipped(table, resource, refusal)
     finally:
         metrics["requests_of_run"] = run.requests_sent
@@ -149,6 +150,8 @@ def _skipped(table: Table, resource: DltResource, refusal: errors.SentryRequestE
     cursor = cursor_of(resource)
     if cursor is not None:
         cursor.advance(None)
+    # a variant begins with the columns of its resource: they have no place there
+    resource.apply_hints(table_name=SKIPPED, columns={}, create_table_variant=True)
     hints = dlt.mark.make_hints(
         table_name=SKIPPED,
         primary_key="table_name",

@@ -22,11 +22,9 @@ def table_row(table: Table, run: Run, row: Row, **parents: Any) -> Row:
         parents: Ids and slugs of what it hangs on.
     """
     kept = {
-        name: _without_secrets(value, table.secrets)
-        for name, value in row.items()
-        if name not in table.dropped
-        and name not in table.secrets
-        and (not table.only_declared or column_name(name) in table.column_types)
+        name: value
+        for name, value in _without_secrets(row, table.secrets).items()
+        if name not in table.dropped and (not table.only_declared or column_name(name) in table.column_types)
     }
     for name, path in table.derived.items():
         if kept.get(name) is None:
@@ -85,12 +83,19 @@ def _without_secrets(value: Any, secrets: frozenset[str]) -> Any:
         return value
     if isinstance(value, dict):
         return {
-            name: _without_secrets(part.partition("?")[0], secrets)
-            if f"{name}?" in secrets and isinstance(part, str)
-            else _without_secrets(part, secrets)
+            name: _address_alone(part) if f"{name}?" in secrets else _without_secrets(part, secrets)
             for name, part in value.items()
             if name not in secrets
         }
     if isinstance(value, list):
         return [_without_secrets(part, secrets) for part in value]
     return value
+
+
+def _address_alone(value: Any) -> Any:
+    """An address without query, user name and password."""
+    if not isinstance(value, str):
+        return value
+    scheme, separator, rest = value.partition("?")[0].rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -20,7 +21,7 @@ from .config import Connection, region_base_url, server_identity
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
 from .log import logger
 from .refusals import server_time
-from .settings import CLOCK_TOLERANCE_SECONDS
+from .settings import CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL
 from .table import column_name
 from .windows import floor_seconds
 
@@ -93,6 +94,11 @@ class Run:
         self.now = _pinned_end(response)
         self._lock = threading.RLock()
         self._warned: set[str] = set()
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads of this run, each with a session of its own."""
+        return ThreadPoolExecutor(max_workers=MAX_PARALLEL, thread_name_prefix="sentry")
 
     def warn_once(self, message: str) -> None:
         """Log a warning, once in this run however many tables have cause for it."""

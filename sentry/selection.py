@@ -42,6 +42,8 @@ class Refusals:
         self._tolerates = not run.strict and disposition_of(dlt.current.resource()) != "replace"
         self._metrics = dlt.current.resource_metrics()
         self._refused: dict[str, errors.SentryRequestError] = {}
+        self.projects: set[str] = set()
+        """Ids of the projects that refused parents lie in."""
 
     def note(self, parent: str, refusal: errors.SentryRequestError) -> None:
         """Count a parent without access; any other refusal is raised.

@@ -18,6 +18,9 @@ HISTORY_DAYS = 90
 FIRST_RELEASE = 1_199_145_600
 """2008-01-01: before any release that Sentry may know. Releases stay when the events of their time are gone."""
 
+RECENT_RELEASE_SECONDS = 30 * 86_400
+"""Releases younger than this still get files and sessions, which the list of releases does not show."""
+
 LOOKBACK_SECONDS = 3600
 """Read again by each run: events are indexed late by seconds to minutes, an hour is ample for servers."""
 
@@ -29,6 +32,9 @@ SWEEP_SLACK_SECONDS = 300
 
 PROJECTS_PER_REQUEST = 50
 """Keeps the query string of a request that names projects below 2 KB; servers and proxies stop at 4 to 8."""
+
+MOST_TAG_VALUES = 1000
+"""Where Sentry ends a list of tag values without saying so."""
 
 MAX_PARALLEL = 4
 """Readings at once below many parents; Sentry's limits are shared with people's browsers."""

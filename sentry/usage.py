@@ -6,8 +6,9 @@ Sentry leave out series, so each project is asked for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from . import errors
@@ -46,10 +47,11 @@ def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]
 
     def rows_of(project: Project) -> list[Row]:
         days = union(_whole_days(window, run, progress) for window in plan[project.id])
-        found = (row for window in days for part in _parts(window) for row in read(table, run, project, part))
+        parts = [part for window in days for part in _parts(window)]
+        found = _newest_first(partial(read, table, run, project), parts, table, run)
         return [table_row(table, run, row, project_id=project.id, project_slug=project.slug) for row in found]
 
-    for project, outcome in in_parallel(rows_of, run.projects):
+    for project, outcome in in_parallel(run, rows_of, run.projects):
         try:
             yield outcome()
         except errors.SentryRequestError as refusal:
@@ -61,11 +63,39 @@ def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]
     progress.finish()
 
 
+def _newest_first(
+    read: Callable[[Window], Iterator[Row]], parts: list[Window], table: Table, run: Run
+) -> Generator[Row, None, bool]:
+    """The rows of all parts; days before what Sentry keeps, which it answers with 400, are left out.
+
+    Returns:
+        Whether all days were answered.
+    """
+    for part in reversed(parts):
+        try:
+            rows = list(read(part))
+        except errors.SentryBadRequestError:
+            if part.seconds > DAY:
+                middle = part.start + part.seconds // DAY // 2 * DAY
+                halves = [Window(part.start, middle), Window(middle, part.end)]
+                if not (yield from _newest_first(read, halves, table, run)):
+                    return False
+            elif part.end > run.now - DAY:
+                raise
+            else:
+                run.warn_once(
+                    f"{table.name}: Sentry does not answer for days before {sentry_time(part.end)}."
+                )
+                return False
+        else:
+            yield from rows
+    return True
+
+
 def _whole_days(window: Window, run: Run, progress: Progress) -> Window:
-    """The days that a window touches; at the edge of what Sentry keeps it answers 400, so a day less."""
-    horizon = _day_of(run.now) - (HISTORY_DAYS - 1) * DAY
-    start = max(_day_of(window.start), horizon)
-    end = _day_of(run.now) if progress.only_adds else _day_of(window.end - 1) + DAY
+    """The days that a window touches; where rows are only added, the days that end in it: each once, and whole."""
+    start = max(_day_of(window.start), _day_of(run.now) - (HISTORY_DAYS - 1) * DAY)
+    end = _day_of(window.end) if progress.only_adds else _day_of(window.end - 1) + DAY
     return Window(start, max(start, end))
 
 

@@ -62,6 +62,11 @@ DEVIATIONS = (
     Deviation(_ISSUES, r"^parameter group ", "names single issues, whatever query and dates say"),
     Deviation(_RELEASES, r"^parameter (start|end|statsPeriod) ", "filter the date added, both ends included"),
     Deviation(_RELEASES, r"^parameter (status|sort) ", "`status=` shows archived releases too"),
+    Deviation(
+        "/organizations/{organization_id_or_slug}/environments/",
+        r"^parameter project ",
+        "without it only environments of projects that the caller is a member of",
+    ),
     Deviation(_PROJECTS, r"^parameter all_projects ", "gives all of them in one answer"),
     Deviation(_PROJECT_EVENTS, r"^parameter per_page ", "the page size, up to 100"),
     Deviation(_PROJECT_EVENTS, r"^parameter query ", "searches the message"),
