@@ -98,13 +98,18 @@ def _visibility(call: Call) -> str:
 
 
 def environments(call: Call) -> Answer:
-    """The environments of the organization, in one answer without Link header.
+    """The environments of the organization's chosen projects, in one answer without Link header.
 
-    One with the empty name is known to projects only.
+    One with the empty name is known to projects only. Old servers do not look at projects here.
     """
     call.organization()
     wanted = _visibility(call)
-    found = [known for known in call.world.environments.values() if known.name and _shown(known, wanted)]
+    chosen = set(call.world.all_projects) if call.switches.old_server else {one.id for one in call.projects()}
+    found = [
+        known
+        for known in call.world.environments.values()
+        if known.name and chosen & known.project_ids.keys() and _shown(known, wanted)
+    ]
     return json_answer([environment_row(known) for known in sorted(found, key=lambda known: known.name)])
 
 

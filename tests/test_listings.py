@@ -217,3 +217,13 @@ def test_unknown_nested_fields_of_an_event_become_json_and_no_tables(
 def cause_of(error: BaseException) -> BaseException | None:
     """What dlt's failed step was caused by."""
     return error.__cause__.__cause__ if error.__cause__ else None
+
+
+def test_environments_of_projects_that_the_user_is_no_member_of_arrive(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    server.world.add_environment("only-there", server.world.projects[-1])
+    member_of = [server.world.projects[0].id]
+    warehouse.load(server, "environments", auth_token=server.add_token(member_of=member_of))
+    assert "only-there" in warehouse.column("SELECT name FROM environments")
