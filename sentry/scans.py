@@ -84,7 +84,7 @@ class Scan:
             oldest = min(self._seconds(page.rows), default=oldest)
             if oldest is not None and self._narrows(page, oldest, window.end, pages):
                 if pages > 1:
-                    yield from self._settled(Window(oldest, window.end), seen)
+                    yield from self._settled(Window(oldest + 1, window.end), seen)  # oldest is read again
                 return oldest + 1
         if pages > 1:
             yield from self._settled(window, seen)
