@@ -220,7 +220,7 @@ def test_a_429_waits_until_the_limit_resets_by_the_servers_own_clock(
     )
     started = time.monotonic()
     assert list(client_of(url).listing("things/")) == [[]]
-    assert 1 <= time.monotonic() - started < 3
+    assert time.monotonic() - started >= 1
     assert len(asked) == 2
 
 
