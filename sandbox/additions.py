@@ -103,12 +103,6 @@ class Additions(Holdings):
             self.changed()
             return made
 
-    def delete_comment(self, issue: "str | Issue", comment: Comment) -> None:
-        """Take a comment back."""
-        with self.lock:
-            self.extras.comments[self.issue(issue).id].remove(comment)
-            self.changed()
-
     def add_external_link(self, issue: "str | Issue", name: str) -> Row:
         """Link an issue to an issue of a custom integration."""
         with self.lock:

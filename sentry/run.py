@@ -112,10 +112,6 @@ class Run:
         """Requests of this run so far, retries included."""
         return self.client.requests_sent + (0 if self.client is self._home else self._home.requests_sent)
 
-    def label(self, row: Row) -> Row:
-        """The row with its organization's id and slug."""
-        return {**row, "organization_id": self.organization.id, "organization_slug": self.organization.slug}
-
     @property
     def projects(self) -> list[Project]:
         """The projects that this run reads, in the order of their slugs.
