@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,9 +84,10 @@ def _pages(table: Table, context: Context, run: Run) -> Pages:
         progress = Progress(context.choices, run, since=following.since, lookback=following.lookback)
         return _unfiltered(following.read(table, run, progress), progress)
     if table.parent == "release":
-        replaces = disposition_of(dlt.current.resource()) == "replace"
-        sweep_interval = context.choices.sweep_interval
-        return read_of_releases(table, run, sweep_interval=sweep_interval, all_of_them=replaces)
+        disposition = disposition_of(dlt.current.resource())
+        # what is appended must not come again only because time has passed
+        interval = math.inf if disposition == "append" else context.choices.sweep_interval
+        return read_of_releases(table, run, sweep_interval=interval, all_of_them=disposition == "replace")
     return read_listing(table, run)
 
 

@@ -63,6 +63,18 @@ def test_files_uploaded_to_a_young_release_arrive_with_the_next_sweep(
     compare(server, warehouse, "release_files")
 
 
+def test_what_hangs_on_a_release_that_did_not_change_is_appended_once(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve()
+    server.world.add_release("young@1", server.world.projects[0], at=NOW - timedelta(days=2))
+    server.world.add_release_file("young@1", "~/app.js.map")
+    for _ in range(2):
+        warehouse.load(server, "release_files", run=APPEND)
+        server.world.advance(seconds=86_400)
+    compare(server, warehouse, "release_files")
+
+
 def test_appended_days_are_whole_and_come_once(serve: Callable[..., Sandbox], warehouse: Warehouse) -> None:
     server = serve()
     warehouse.load(server, "usage_stats", run=APPEND, start_date="2026-07-25")
