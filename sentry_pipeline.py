@@ -6,9 +6,11 @@ import argparse
 import difflib
 import logging
 import re
+import shutil
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -28,8 +30,10 @@ from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime.collector import LogCollector
 from filelock import FileLock, Timeout
 
-from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, sentry_source
+from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
 from sentry.access import Report, check_access
+from sentry.audit import Day, Verification, forgotten
+from sentry.settings import CHUNK_EVENTS
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
@@ -47,8 +51,15 @@ WRONG_ACCESS = (
     MissingDependencyException,
 )
 
-WRITER_SETTINGS = {"data_writer.buffer_max_items": 200, "data_writer.file_max_items": 1000}
-"""Event bodies are large: small buffers and files bound the memory of a load."""
+DLT_SETTINGS = {
+    "data_writer.buffer_max_items": 200,  # event bodies are large: small buffers and files bound the memory
+    "data_writer.file_max_items": 1000,
+    "load.delete_completed_jobs": True,  # else the disk fills with what was loaded long ago
+}
+"""What dlt is told where the user has not."""
+
+LATE_DAYS = 30
+"""Sentry takes events that happened up to 30 days ago; older ones it dates by their arrival."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; None: those of the process.
 
     Returns:
-        0 done, also with skipped tables; 1 a failed load; 2 wrong usage or no access.
+        0 done, also with skipped tables; 1 a failed load or a gap; 2 wrong usage or no access.
     """
     options = _options(arguments)
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
@@ -90,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _interrupted() -> int:
     print(
-        "Interrupted. Rows and progress are as before; the next run loads what was read whole, or reads it again.",
+        "Interrupted. Rows and progress are as before, or whole loads further; the next run goes on from there.",
         file=sys.stderr,
     )
     return FAILED
@@ -110,15 +121,22 @@ def _perform(options: argparse.Namespace) -> int:
         pipeline = dlt.pipeline(
             "sentry", destination="duckdb", dataset_name="sentry_data", progress=_progress(options)
         )
+    if options.command in ("verify", "repair"):
+        return _audit(pipeline, options)
     settings = _settings(options, *SOURCE_SETTINGS)
+    if options.sweep:
+        settings["sweep_interval"] = 0
+    if options.chunk_events is None and dlt.config.get("sources.sentry.chunk_events") is None:
+        settings["chunk_events"] = CHUNK_EVENTS
     if options.full_refresh:
         settings["strict"] = True  # a table that cannot be read now must not be dropped
+        _say_what_goes(pipeline, options)
     load(pipeline, options, settings)
-    return DONE
+    return _check_late_events(pipeline, options) if options.late_check else DONE
 
 
 def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str, Any]) -> None:
-    """Finish what an earlier run left, load the chosen tables, print the summary.
+    """Finish what an earlier run left, load the chosen tables in as many loads as it takes, print the summary.
 
     Args:
         pipeline: Where to.
@@ -126,30 +144,123 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         settings: Arguments of ``sentry_source``; what is missing comes from dlt's configuration.
 
     Raises:
-        PipelineStepFailed: Something went wrong; its cause says what.
+        PipelineStepFailed: Something went wrong; its cause says what. Loads before that one stay.
     """
-    started = time.monotonic()
-    _bound_memory()
+    summary = Summary()
+    _prepare_dlt()
     target = _settings(options, "destination", "dataset_name")
     source = sentry_source(**settings).with_resources(*(options.resources or DEFAULT_TABLES))
     destination = _destination(pipeline, options)
     _warn_of_places(pipeline, options, destination)
     choices = {
         "write_disposition": options.write_disposition,
-        "refresh": "drop_resources" if options.full_refresh else None,
         "loader_file_format": _file_format(destination),
     }
     with _alone(pipeline):
-        if pipeline.has_pending_data:
-            print("Finishing what an earlier run left behind.", file=sys.stderr)
-            pipeline.run(**target)
-        info = pipeline.run(source, **target, **choices)
-    _print_summary(pipeline, info, source.selected_resources, time.monotonic() - started)
+        _finish_earlier_run(pipeline, target)
+        refresh: Any = "drop_resources" if options.full_refresh else None
+        summary.add(pipeline, pipeline.run(source, refresh=refresh, **target, **choices))
+        while left := history_left(pipeline):
+            for table, rest in left.items():
+                print(f"History of {table}: {rest}.", flush=True)
+            summary.add(pipeline, pipeline.run(source.with_resources(*left), **target, **choices))
+    summary.print(source.selected_resources)
 
 
-def _bound_memory() -> None:
-    """Set what the user has not set: dlt's own buffers are made for small rows."""
-    for name, value in WRITER_SETTINGS.items():
+def _finish_earlier_run(pipeline: dlt.Pipeline, target: dict[str, Any]) -> None:
+    """Load what a run that was killed had extracted, and remove what it had only begun to extract."""
+    if pipeline.has_pending_data:
+        print("Finishing what an earlier run left behind.", file=sys.stderr)
+        pipeline.run(**target)
+    extracts = Path(pipeline.working_dir) / "normalize"
+    for folder in extracts.iterdir() if extracts.is_dir() else ():
+        if folder.is_dir() and folder.name != "extracted":
+            shutil.rmtree(folder)
+
+
+def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
+    """A new start reads all that Sentry still has: say what that is not."""
+    pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
+    known = forgotten(
+        pipeline, options.resources or DEFAULT_TABLES, **_settings(options, "organization", "base_url")
+    )
+    if known is None:
+        print(
+            "--full-refresh: this server does not tell how far back it answers; rows that it has forgotten go for "
+            "good.",
+            file=sys.stderr,
+        )
+    elif known[1]:
+        rows = ", ".join(f"{count:,} rows of {table}" for table, count in known[1].items())
+        print(
+            f"--full-refresh: Sentry has forgotten what is older than {known[0]:%Y-%m-%d %H:%M} UTC; {rows} go for "
+            "good.",
+            file=sys.stderr,
+        )
+
+
+def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
+    """Compare with Sentry, and with ``repair`` read again what is missing."""
+    _prepare_dlt()
+    pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
+    settings = {**_settings(options, *AUDIT_SETTINGS), "by_listing": options.by_listing}
+    with _alone(pipeline):
+        if options.command == "repair":
+            _finish_earlier_run(pipeline, {})
+            done = repair(
+                pipeline, loader_file_format=_file_format(_destination(pipeline, options)), **settings
+            )
+            print(f"{done.brought:,} events were missing and have been loaded.")
+            return _print_verification(done.after)
+        return _print_verification(verify(pipeline, **settings))
+
+
+def _check_late_events(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
+    """Bring the events of the last 30 days that reached Sentry after their time was read."""
+    settings = _settings(options, "organization", "base_url", "projects")
+    with _alone(pipeline):
+        done = repair(
+            pipeline,
+            days=LATE_DAYS,
+            loader_file_format=_file_format(_destination(pipeline, options)),
+            **settings,
+        )
+    print(f"{done.brought:,} late events of the last {LATE_DAYS} days were loaded.")
+    return _print_verification(done.after) if done.after.missing else DONE
+
+
+def _print_verification(found: Verification) -> int:
+    different = [day for day in found.days if day.missing or day.surplus]
+    if different:
+        header = ("project", "day", "in Sentry", "loaded", "missing", "only here")
+        _print_columns(
+            [
+                header,
+                *(
+                    (
+                        day.project,
+                        day.day.isoformat(),
+                        *(f"{n:>{len(name)},}" for n, name in zip(_numbers(day), header[2:], strict=True)),
+                    )
+                    for day in different
+                ),
+            ]
+        )
+    total = sum(day.sentry for day in found.days)
+    print(
+        f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC, by {found.how}: {total:,} events in "
+        f"Sentry, {found.missing:,} of them not loaded; {found.surplus:,} loaded that Sentry no longer has."
+    )
+    return FAILED if found.missing else DONE
+
+
+def _numbers(day: Day) -> tuple[int, int, int, int]:
+    return day.sentry, day.loaded, day.missing, day.surplus
+
+
+def _prepare_dlt() -> None:
+    """Set what the user has not set."""
+    for name, value in DLT_SETTINGS.items():
         if dlt.config.get(name) is None:
             dlt.config[name] = value
 
@@ -201,7 +312,16 @@ def _alone(pipeline: dlt.Pipeline) -> Iterator[None]:
         ) from None
 
 
-SOURCE_SETTINGS = ("organization", "base_url", "projects", "start_date", "end_date")
+AUDIT_SETTINGS = ("organization", "base_url", "projects", "start_date", "end_date")
+
+SOURCE_SETTINGS = (*AUDIT_SETTINGS, "backfill_order", "chunk_events")
+
+AUDIT_OPTIONS = {
+    *AUDIT_SETTINGS,
+    *["destination", "dataset_name", "by_listing", "progress", "verbose", "debug"],
+}
+
+COMMANDS = ("load", "check", "verify", "repair")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -216,8 +336,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "command",
         nargs="?",
         default="load",
-        metavar="check",
-        help="print who the token is, its scopes and which tables it can read; load nothing",
+        metavar="check | verify | repair",
+        help="check: print who the token is, its scopes and which tables it can read; verify: compare the events "
+        "of each project and day with Sentry's own counts; repair: also load what is missing; none of them: load",
     )
     add("--resources", nargs="+", metavar="TABLE", help="the tables to load, or 'all'")
     add("--list", action="store_true", help="print the tables, one line each; needs no token")
@@ -242,6 +363,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="drop the chosen tables and their progress, then load all that Sentry still has",
     )
+    add("--sweep", action="store_true", help="read all issues and releases again, due or not")
+    add("--late-check", action="store_true", help="afterwards load late events of the last 30 days (repair)")
+    add(
+        "--by-listing",
+        action="store_true",
+        help="verify and repair compare the id of each event, not numbers",
+    )
+    add("--backfill-order", choices=("newest", "oldest"), help="which end of a long history comes first")
+    add(
+        "--chunk-events",
+        type=int,
+        metavar="N",
+        help=f"events of a long history in one load; {CHUNK_EVENTS:,} if not given, 0: all in one",
+    )
     add(
         "--progress",
         choices=("tqdm", "log", "enlighten", "alive_progress", "none"),
@@ -251,8 +386,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="print tracebacks")
     add("--demo", action="store_true", help="load two weeks of a stand-in Sentry that runs on this machine")
     options = parser.parse_args(arguments)
-    if options.command not in ("load", "check"):
-        parser.error(f"no command {options.command!r}; the only one is check")
+    if options.command not in COMMANDS:
+        parser.error(f"no command {options.command!r}; there are check, verify and repair")
     _check_combinations(parser, options)
     if options.projects:
         options.projects = [name for text in options.projects for name in text.split(",") if name]
@@ -268,6 +403,15 @@ def _check_combinations(parser: Parser, options: argparse.Namespace) -> None:
         parser.error(f"--{empty[0].replace('_', '-')} is empty: leave it out, or give it a value")
     if options.full_refresh and given & {"end_date", "projects", "write_disposition"}:
         parser.error("--full-refresh drops the tables to load all again; it does not go with a part of it")
+    if options.command in ("verify", "repair") and given - AUDIT_OPTIONS:
+        others = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in given - AUDIT_OPTIONS))
+        parser.error(f"{options.command} compares the table events and does not take {others}")
+    if options.by_listing and options.command not in ("verify", "repair"):
+        parser.error("--by-listing goes with verify and repair")
+    if options.late_check and options.write_disposition in ("append", "replace"):
+        parser.error("--late-check merges what it brings; it does not go with --write-disposition")
+    if options.late_check and "events" not in (options.resources or DEFAULT_TABLES):
+        parser.error("--late-check is about the table events, which --resources leaves out")
     if options.demo and given - {"demo", "progress", "verbose", "debug"}:
         parser.error("--demo loads its own data and takes no other options than --progress, -v and --debug")
 
@@ -330,29 +474,48 @@ def _print_report(report: Report) -> int:
     return DONE
 
 
-def _print_summary(pipeline: dlt.Pipeline, info: LoadInfo, tables: Iterable[str], seconds: float) -> None:
-    trace = pipeline.last_trace
-    normalized, extracted = (trace.last_normalize_info, trace.last_extract_info) if trace else (None, None)
-    counts = normalized.row_counts if normalized else {}
-    metrics = [
-        (name, resource.custom_metrics)
-        for steps in (extracted.metrics.values() if extracted else ())
-        for step in steps
-        for name, resource in step["resource_metrics"].items()
-    ]
-    chosen = set(tables)
-    print()
-    _print_columns(
-        (name, f"{count:>9,} rows read")
-        for name, count in sorted(counts.items())
-        if name.partition("__")[0] in chosen
-    )
-    for name, noted in metrics:
-        for project, reason in noted.get("skipped", {}).items():
-            print(f"skipped {name}{' of project ' + project if project else ''}: {reason}")
-    requests = max((noted.get("requests_of_run", 0) for _, noted in metrics), default=0)
-    place = f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
-    print(f"{requests:,} requests, {seconds:.1f} s, into {place}")
+class Summary:
+    """What the loads of one run have brought."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._rows: Counter[str] = Counter()
+        self._skipped: dict[str, None] = {}
+        self._requests = 0
+        self._place = ""
+
+    def add(self, pipeline: dlt.Pipeline, info: LoadInfo) -> None:
+        """Count what a load has brought."""
+        trace = pipeline.last_trace
+        normalized, extracted = (
+            (trace.last_normalize_info, trace.last_extract_info) if trace else (None, None)
+        )
+        self._rows.update(normalized.row_counts if normalized else {})
+        metrics = [
+            (name, resource.custom_metrics)
+            for steps in (extracted.metrics.values() if extracted else ())
+            for step in steps
+            for name, resource in step["resource_metrics"].items()
+        ]
+        for name, noted in metrics:
+            for project, reason in noted.get("skipped", {}).items():
+                self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
+        self._requests += max((noted.get("requests_of_run", 0) for _, noted in metrics), default=0)
+        self._place = (
+            f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
+        )
+
+    def print(self, tables: Iterable[str]) -> None:
+        """Print it, for the tables that were chosen."""
+        chosen = set(tables)
+        print()
+        _print_columns(
+            (name, f"{count:>9,} rows read")
+            for name, count in sorted(self._rows.items())
+            if name.partition("__")[0] in chosen
+        )
+        print("\n".join(self._skipped), end="\n" * bool(self._skipped))
+        print(f"{self._requests:,} requests, {time.monotonic() - self._started:.1f} s, into {self._place}")
 
 
 def _print_columns(rows: Iterable[Sequence[str]]) -> None:

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import dlt
-from dlt.common.time import ensure_pendulum_datetime
 from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource
 
-from .config import connect
+from .audit import Repair, Verification, repair, verify
+from .backfill import history_left
+from .config import connect, time_range
 from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError
 from .progress import Choices
 from .resources import Context, resources_of
 from .run import CurrentRun
-from .settings import HISTORY_DAYS, LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
+from .settings import LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
 
 __all__ = [
     "DEFAULT_TABLES",
     "TABLES",
+    "Repair",
     "SentryConfigurationError",
     "SentryError",
     "SentryRequestError",
+    "Verification",
+    "history_left",
+    "repair",
     "sentry_source",
+    "verify",
 ]
 
 
@@ -39,6 +44,8 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     event_bodies: bool = True,  # noqa: FBT001, FBT002 - dlt passes settings by name
     lookback: int = LOOKBACK_SECONDS,
     sweep_interval: float = SWEEP_INTERVAL_HOURS,
+    chunk_events: int = 0,
+    backfill_order: str = "newest",
     tag_keys: list[str] | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002
     allow_insecure: bool = False,  # noqa: FBT001, FBT002
@@ -60,6 +67,9 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         event_bodies: Full events; False: the simple form, of which a request brings ten times as many.
         lookback: Seconds before what was read that are read again, for events that were indexed late.
         sweep_interval: Hours between two readings of all issues and releases; 0: in every run.
+        chunk_events: How many events of a long history one run brings at the most, as Sentry counts them; 0: all.
+            ``history_left`` tells whether the source is to be run again.
+        backfill_order: Whether such a history comes ``newest`` or ``oldest`` first.
         tag_keys: The tag keys whose values ``tag_values`` and ``issue_tag_values`` list.
         strict: A table that cannot be read is an error, not a warning.
         allow_insecure: Allow plain http to hosts other than this machine.
@@ -72,7 +82,9 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         SentryConfigurationError: A setting is missing or makes no sense.
     """
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
-    start, end = _range(start_date, end_date)
+    start, end = time_range(start_date, end_date)
+    if backfill_order not in ("newest", "oldest"):
+        raise SentryConfigurationError(f"backfill_order is newest or oldest, not {backfill_order!r}.")
     context = Context(
         CurrentRun(connection, tag_keys=tag_keys or (), strict=strict),
         Choices(
@@ -80,6 +92,8 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
             end=end,
             lookback=int(_not_negative("lookback", lookback)),
             sweep_interval=_not_negative("sweep_interval", sweep_interval),
+            chunk_events=int(_not_negative("chunk_events", chunk_events)),
+            newest_first=backfill_order == "newest",
         ),
     )
     return [
@@ -87,31 +101,6 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         for table in TABLES.values()
         for resource in resources_of(table, context, full_events=event_bodies)
     ]
-
-
-def _range(start_date: str | None, end_date: str | None) -> tuple[datetime | None, datetime | None]:
-    start, end = _moment("start_date", start_date), _moment("end_date", end_date)
-    if end is None:
-        return start, None
-    start = start or datetime.now(UTC) - timedelta(days=HISTORY_DAYS)
-    if start >= end:
-        raise SentryConfigurationError(
-            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC "
-            f"(without a start_date, {HISTORY_DAYS} days back)."
-        )
-    return start, end
-
-
-def _moment(name: str, value: object) -> datetime | None:
-    if value in (None, ""):
-        return None
-    try:
-        moment: datetime = ensure_pendulum_datetime(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise SentryConfigurationError(
-            f"{name} {value!r} is not a moment. Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _not_negative(name: str, value: float) -> float:

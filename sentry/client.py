@@ -125,6 +125,7 @@ class SentryClient:
         *,
         scope: str | None = None,
         expected: type[Any] = dict,
+        retry: bool = True,
     ) -> Any:
         """One answer, parsed.
 
@@ -133,11 +134,12 @@ class SentryClient:
             params: Query parameters.
             scope: The scope that reading it takes, for the message of a 403.
             expected: What it is, ``dict`` or ``list``.
+            retry: Whether a failure that may pass is tried again.
 
         Raises:
             SentryRequestError: No usable answer.
         """
-        return self.response(path, params, scope=scope, expected=expected).json()
+        return self.response(path, params, scope=scope, expected=expected, retry=retry).json()
 
     def response(
         self,
@@ -146,9 +148,10 @@ class SentryClient:
         *,
         scope: str | None = None,
         expected: type[Any] = dict,
+        retry: bool = True,
     ) -> requests.Response:
         """As ``get``, with headers and status."""
-        return self._rest.get(path, params=dict(params or {}), scope=scope, expected=expected)
+        return self._rest.get(path, params=dict(params or {}), scope=scope, expected=expected, retry=retry)
 
     def pages(
         self,

@@ -12,13 +12,17 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from dlt.common.time import ensure_pendulum_datetime
 
 from .errors import SentryConfigurationError
 from .settings import (
     API_PREFIX,
     DEFAULT_BASE_URL,
+    HISTORY_DAYS,
     ORGANIZATION_TOKEN_PREFIX,
     SAAS_DOMAIN,
     TOKEN_PAGE,
@@ -203,3 +207,36 @@ def _is_loopback(parts: SplitResult | None) -> bool:
 def _without_credentials(text: str) -> str:
     scheme, separator, rest = text.strip().rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def time_range(start_date: object, end_date: object) -> tuple[datetime | None, datetime | None]:
+    """The range of time that a user asks for.
+
+    Returns:
+        Start and end, UTC; without an end both may be None, with one the start is at the most 90 days back.
+
+    Raises:
+        SentryConfigurationError: One of them is not a moment, or the end is not after the start.
+    """
+    start, end = _moment("start_date", start_date), _moment("end_date", end_date)
+    if end is None:
+        return start, None
+    start = start or datetime.now(UTC) - timedelta(days=HISTORY_DAYS)
+    if start >= end:
+        raise SentryConfigurationError(
+            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC "
+            f"(without a start_date, {HISTORY_DAYS} days back)."
+        )
+    return start, end
+
+
+def _moment(name: str, value: object) -> datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        moment: datetime = ensure_pendulum_datetime(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise SentryConfigurationError(
+            f"{name} {value!r} is not a moment. Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -277,10 +277,10 @@ ISSUES = Table(
         ),
         flag(
             "is_deleted",
-            "Whether it was found deleted in Sentry; deletions are not looked for yet, so always false",
+            "Whether a sweep found it deleted in Sentry",
         ),
-        moment("deleted_at", "When that was found; null as yet"),
-        text("merged_into", "Id of the issue it was merged into; null as yet"),
+        moment("deleted_at", "When that was found"),
+        text("merged_into", "Id of the issue it was merged into, as a sweep found"),
     ),
     example="SELECT short_id, title, count, user_count FROM issues ORDER BY user_count DESC LIMIT 10",
 )

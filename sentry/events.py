@@ -6,7 +6,7 @@ and 60 a minute on sentry.io, and answers 10 full or 100 simple events a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,13 @@ from .endpoints import EVENTS
 from .fanout import in_parallel, path_of
 from .issues import seen_issues
 from .progress import Progress
-from .rows import parse_time, table_row
+from .rows import table_row
 from .run import Project, Run
 from .scans import Scan
 from .selection import Refusals
-from .settings import PAGE_SIZE
+from .settings import LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
-from .windows import Window
+from .windows import DAY, HOUR, Window, floor_seconds, parse_time
 
 
 def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -> Iterator[list[Row]]:
@@ -37,13 +37,35 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     Raises:
         SentryRequestError: A page could not be had.
     """
-    scan = _scan(run, project, full=full)
-    for window in reversed(progress.missing(project.id)):
+    scan = event_scan(run, project, full=full, when_ignored=progress.reads_whole)
+    for window in reversed(progress.plan(run.project_ids, sweeps=False)[project.id]):
+        oldest = window.end
         for rows in scan.read(window):
             _check_project(rows, project)
+            oldest = min([oldest, *(floor_seconds(time) for row in rows if (time := scan.time_of(row)))])
             yield [event_row(EVENTS, run, row, project) for row in rows]
+        _warn_of_a_short_list(run, project, Window(window.start, oldest))
         progress.cover([project.id], window)
     progress.finish()
+
+
+def _warn_of_a_short_list(run: Run, project: Project, empty: Window) -> None:
+    """Some servers of 2019 to 2025 list no events older than a week, and do not say so.
+
+    Args:
+        run: The extraction.
+        project: Whose events were read.
+        empty: From the start of a window to the oldest event that was listed in it.
+    """
+    unlisted = empty.intersect(Window(0, run.now - LISTED_DAYS * DAY - HOUR))
+    if empty.end <= run.now - LISTED_DAYS * DAY - HOUR or unlisted.seconds < HOUR:
+        return
+    counted = sum((run.count([project.id], unlisted) or {}).values())
+    if counted:
+        run.warn_once(
+            f"{project.slug}: this server lists only the events of the last {LISTED_DAYS} days; {counted:,} older "
+            "ones that it counts cannot be loaded. Run at least once a week, or update the server."
+        )
 
 
 def events_path(run: Run, project: Project) -> str:
@@ -64,8 +86,13 @@ def unknown_documents(rows: list[Row]) -> set[str]:
 _NESTED_COLUMNS = {column.name for column in EVENTS.columns if column.type == "json"} | {"tags"}
 
 
-def _scan(run: Run, project: Project, *, full: bool) -> Scan:
-    """Servers of 2025 and before read any ``full``, also ``full=false``, as true: the simple form leaves it out."""
+def event_scan(
+    run: Run, project: Project, *, full: bool, when_ignored: Callable[[], None] = lambda: None
+) -> Scan:
+    """How a project's events are read, newest first.
+
+    Servers of 2025 and before read any ``full``, also ``full=false``, as true: the simple form leaves it out.
+    """
     simple = {"per_page": str(PAGE_SIZE)}
     return Scan(
         client=run.client,
@@ -76,6 +103,7 @@ def _scan(run: Run, project: Project, *, full: bool) -> Scan:
         other_time_of=lambda row: parse_time(row.get("dateReceived")),
         params={**simple, "full": "true"} if full else simple,
         cheap_params=simple,
+        when_ignored=when_ignored,
     )
 
 

@@ -7,7 +7,7 @@ See https://docs.sentry.io/api/events/list-an-organizations-issues/. Four things
 * sorted by date, an issue that gets an event while pages are read jumps above the cursor and is missed. Sorted
   by ``new``, its place is its first event in the window, which a later event cannot change and a late one only
   moves towards the pages still to come;
-* nothing tells when an issue was resolved or assigned, hence the sweeps.
+* nothing tells when an issue was resolved or assigned, or that it was deleted or merged, hence the sweeps.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from .client import Page, Row
 from .endpoints import ISSUES
 from .fanout import Parent, read_children
 from .progress import Progress
-from .rows import parse_time, table_row
+from .rows import table_row
 from .run import Project, Run
 from .scans import until_settled
 from .selection import Refusals, Selection, read_projects
 from .settings import PAGE_SIZE
 from .table import Table
-from .windows import Window, floor_seconds
+from .vanished import read_vanished
+from .windows import Window, floor_seconds, parse_time
 
 _NUMBERS = ("count", "userCount", "firstSeen", "lastSeen")
 
@@ -43,12 +44,18 @@ def read_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[Row
     Raises:
         SentryRequestError: A page could not be had.
     """
-    for rows in seen_issues(run, progress, query=table.params.get("query", "")):
+    seen: set[str] = set()
+    for rows in seen_issues(run, progress, query=table.params.get("query", ""), seen=seen):
         yield [_finish(table, run, row) for row in rows]
+    if progress.is_sweep:
+        swept, project_ids = progress.swept
+        yield from read_vanished(table, run, swept, seen, project_ids)
     progress.finish()
 
 
-def seen_issues(run: Run, progress: Progress, *, query: str = "", sweeps: bool = True) -> Iterator[list[Row]]:
+def seen_issues(
+    run: Run, progress: Progress, *, query: str = "", sweeps: bool = True, seen: set[str] | None = None
+) -> Iterator[list[Row]]:
     """The issues of this run's windows as the server gives them, with lifetime numbers.
 
     Args:
@@ -56,11 +63,12 @@ def seen_issues(run: Run, progress: Progress, *, query: str = "", sweeps: bool =
         progress: What was read so far; what is read here is noted.
         query: Which issues; all of them if empty.
         sweeps: Whether a sweep may be due.
+        seen: Takes the ids of the issues that the server showed.
 
     Raises:
         SentryRequestError: A page could not be had.
     """
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     plan = progress.plan(run.project_ids, sweeps=sweeps)
     if run.is_before_organization_issues:
         return _from_old_server(run, progress, plan, query, seen)

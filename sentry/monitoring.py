@@ -9,13 +9,13 @@ from . import errors
 from .client import Row
 from .fanout import Parent, in_parallel, parents_of, path_of
 from .progress import Progress
-from .rows import parse_time, table_row
+from .rows import table_row
 from .run import Run
 from .scans import Scan, until_settled
 from .selection import Refusals, Selection, read_projects
 from .settings import PAGE_SIZE
 from .table import Table
-from .windows import Window
+from .windows import Window, parse_time
 
 
 def read_checkins(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -28,9 +28,7 @@ def read_checkins(table: Table, run: Run, progress: Progress) -> Iterator[list[R
     """
     refusals = Refusals(run)
     parents = list(parents_of("monitor", run))
-    plan = {
-        parent.columns["monitor_id"]: progress.missing(parent.columns["monitor_id"]) for parent in parents
-    }
+    plan = progress.plan([parent.columns["monitor_id"] for parent in parents], sweeps=False)
 
     def read(parent: Parent) -> list[Row]:
         scan = _checkins(table, run, parent)

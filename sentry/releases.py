@@ -16,13 +16,13 @@ from .client import Row
 from .endpoints import RELEASES
 from .fanout import Parent, read_children
 from .progress import Progress
-from .rows import parse_time, table_row, unseen
+from .rows import table_row, unseen
 from .run import Run
 from .scans import Scan
 from .selection import Refusals, Selection, read_projects, read_selections
 from .settings import FIRST_RELEASE, PAGE_SIZE, RECENT_RELEASE_SECONDS, SWEEP_SLACK_SECONDS
 from .table import Table
-from .windows import Window, floor_seconds
+from .windows import Window, floor_seconds, parse_time
 
 
 def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:

@@ -20,7 +20,7 @@ from .events import read_events, read_issue_events, unknown_documents
 from .issues import read_issues, read_of_issues
 from .listings import read_listing
 from .monitoring import read_checkins, read_replays
-from .progress import Choices, Progress, cursor_of, disposition_of
+from .progress import Choices, Kind, Progress, cursor_of, disposition_of
 from .releases import read_of_releases, read_releases
 from .run import CurrentRun, Project, Run
 from .selection import UNREADABLE
@@ -44,24 +44,27 @@ class Context:
 
 @dataclass(frozen=True)
 class Following:
-    """How a table that follows a cursor is read; ``since`` and ``lookback`` as in ``Progress``."""
+    """How a table that follows a cursor is read, and how its rows age and change."""
 
     read: Callable[[Table, Run, Progress], Pages]
-    since: int | None = None
-    lookback: int | None = None
+    kind: Kind
 
+
+_OF_EVENTS = Kind(retained=True)
+_CHANGING = Kind(lookback=CHANGING_LOOKBACK_SECONDS)
+_CHUNKED = Kind(retained=True, chunked=True)
 
 _FOLLOWING: Mapping[str, Following] = MappingProxyType(
     {
-        "releases": Following(read_releases, since=FIRST_RELEASE),
-        "issues": Following(read_issues),
-        "feedback": Following(read_issues),
-        "issue_events": Following(read_issue_events),
-        "monitor_checkins": Following(read_checkins, lookback=CHANGING_LOOKBACK_SECONDS),
-        "replays": Following(read_replays, lookback=CHANGING_LOOKBACK_SECONDS),
-        "usage_stats": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
-        "release_health": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
-        "project_stats": Following(read_days, lookback=CHANGING_LOOKBACK_SECONDS),
+        "releases": Following(read_releases, Kind(since=FIRST_RELEASE)),
+        "issues": Following(read_issues, _OF_EVENTS),
+        "feedback": Following(read_issues, _OF_EVENTS),
+        "issue_events": Following(read_issue_events, _CHUNKED),
+        "monitor_checkins": Following(read_checkins, _CHANGING),
+        "replays": Following(read_replays, _CHANGING),
+        "usage_stats": Following(read_days, _CHANGING),
+        "release_health": Following(read_days, _CHANGING),
+        "project_stats": Following(read_days, _CHANGING),
     }
 )
 
@@ -80,8 +83,8 @@ def resources_of(table: Table, context: Context, *, full_events: bool) -> list[D
 
 def _pages(table: Table, context: Context, run: Run) -> Pages:
     if table.cursor:
-        following = _FOLLOWING.get(table.name, Following(read_of_issues))
-        progress = Progress(context.choices, run, since=following.since, lookback=following.lookback)
+        following = _FOLLOWING.get(table.name, Following(read_of_issues, _OF_EVENTS))
+        progress = Progress(context.choices, run, following.kind)
         return _unfiltered(following.read(table, run, progress), progress)
     if table.parent == "release":
         disposition = disposition_of(dlt.current.resource())
@@ -98,7 +101,7 @@ def _event_resources(context: Context, *, full: bool) -> tuple[DltResource, DltR
 
     def events(project: Project) -> Iterator[Any]:
         def read(run: Run) -> Pages:
-            progress = Progress(context.choices, run)
+            progress = Progress(context.choices, run, _CHUNKED)
             return _unfiltered(read_events(run, progress, project, full=full), progress)
 
         for item in _guarded(EVENTS, context, read, project.slug):
@@ -122,6 +125,7 @@ def _guarded(
     run = context.current_run()
     resource = dlt.current.resource()
     metrics, disposition = dlt.current.resource_metrics(), disposition_of(resource)
+    run.once(("metrics", table.name), metrics.clear)  # dlt keeps those of an earlier run of the same source
     given = 0
     try:
         for page in read(run):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from .client import Row
@@ -57,17 +56,6 @@ def unseen(rows: Iterable[Row], key: str, seen: set[str]) -> list[Row]:
     fresh = {str(row[key]): row for row in rows if str(row[key]) not in seen}
     seen.update(fresh)
     return list(fresh.values())
-
-
-def parse_time(value: Any) -> datetime | None:
-    """A moment as Sentry writes it, with or without fraction; None for what is no moment."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _at(row: Row, path: tuple[str, ...]) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import dlt
 import requests
@@ -18,12 +18,15 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from . import errors
 from .client import Row, SentryClient
 from .config import Connection, region_base_url, server_identity
+from .counts import EventCounter, Hours
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
 from .log import logger
 from .refusals import server_time
-from .settings import CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL
+from .settings import CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL, PROJECTS_PER_REQUEST
 from .table import column_name
-from .windows import floor_seconds
+from .windows import Window, floor_seconds
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class Run:
         self.now = _pinned_end(response)
         self._lock = threading.RLock()
         self._warned: set[str] = set()
+        self._known: dict[Hashable, Any] = {}
+        self._counter = EventCounter(
+            self.client, self.organization.slug, is_old=self.organization.may_be_old_server
+        )
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
@@ -106,6 +113,43 @@ class Run:
             if message not in self._warned:
                 self._warned.add(message)
                 logger.warning(message)
+
+    def once(self, name: Hashable, make: Callable[[], Value]) -> Value:
+        """What ``make`` gave when it was first asked for under this name in this run."""
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = make()
+            return cast("Value", self._known[name])
+
+    def count(self, project_ids: Sequence[str], window: Window) -> Hours | None:
+        """How many error events Sentry counts in some of this run's projects together, by hour.
+
+        Returns:
+            Numbers by the second in which the hour begins; None if this server does not count.
+        """
+        found: Hours = {}
+        for selection in self._selections(project_ids):
+            counted = self._counter.hours(selection, window)
+            if counted is None:
+                return None
+            for hour, count in counted.items():
+                found[hour] = found.get(hour, 0) + count
+        return found
+
+    def oldest_answered(self, first: int) -> int | None:
+        """From when on the server answers for error events: ``first`` or the edge of its retention.
+
+        Returns:
+            Seconds since 1970; None if this server does not tell.
+        """
+        selection = next(iter(self._selections(self.project_ids)), None)
+        return first if selection is None else self._counter.oldest(selection, first, self.now)
+
+    def _selections(self, project_ids: Sequence[str]) -> list[Sequence[str]]:
+        if self.all_projects and set(project_ids) == set(self.project_ids):
+            return [("-1",)] if project_ids else []
+        starts = range(0, len(project_ids), PROJECTS_PER_REQUEST)
+        return [project_ids[first : first + PROJECTS_PER_REQUEST] for first in starts]
 
     @property
     def requests_sent(self) -> int:

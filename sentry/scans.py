@@ -41,6 +41,7 @@ class Scan:
         params: Query parameters besides the window.
         cheap_params: The same for a look that only tells which rows there are.
         ordered: Whether it is surely ordered by that moment: only then can a window be narrowed by it.
+        when_ignored: Called where the server turns out to ignore windows.
     """
 
     client: SentryClient
@@ -52,6 +53,7 @@ class Scan:
     params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     cheap_params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     ordered: bool = True
+    when_ignored: Callable[[], None] = lambda: None
 
     def read(self, window: Window) -> Iterator[list[Row]]:
         """All rows of a window, each once, newest first, page by page.
@@ -77,6 +79,7 @@ class Scan:
         for page in self._pages(window, self.params):
             if self._ignores(window, page):
                 logger.info("This server ignores start and end on %s; reading all of it.", self.path)
+                self.when_ignored()
                 yield from self._read_whole(window, seen)
                 return None
             pages += 1

@@ -39,6 +39,30 @@ MOST_TAG_VALUES = 1000
 MAX_PARALLEL = 4
 """Readings at once below many parents; Sentry's limits are shared with people's browsers."""
 
+SHORTEST_RETENTION_SECONDS = 30 * 86_400
+"""Sentry's shortest retention of errors: what is younger is there, and how far back it goes need not be asked."""
+
+LISTED_DAYS = 7
+"""With the feature ``project-event-date-limit`` a project's list holds no older events."""
+
+COUNTED_AT_ONCE = 90 * 86_400
+"""90 days by the hour are 2,160 points; Sentry answers 10,000."""
+
+CHUNK_EVENTS = 10_000
+"""Events that one load of a long history brings: at 10 a request a quarter of an hour on sentry.io."""
+
+CHUNK_DAYS = 30
+"""A load of history spans at most so many days, however few events they hold."""
+
+UNCOUNTED_CHUNK_DAYS = 7
+"""The same where the server does not tell how many events there are."""
+
+IDS_PER_REQUEST = 50
+"""Issues asked for by id in one request; as for projects, the query string stays below 2 KB."""
+
+MARKED_AGAIN_SECONDS = 7 * 86_400
+"""Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
+
 CHANGING_LOOKBACK_SECONDS = 86_400
 """Check-ins and replays change while they run: a day of them is read again."""
 

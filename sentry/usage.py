@@ -20,9 +20,7 @@ from .run import Project, Run
 from .selection import Refusals
 from .settings import HISTORY_DAYS
 from .table import Table
-from .windows import Window, sentry_time, union
-
-DAY = 86_400
+from .windows import DAY, Window, sentry_time, union
 
 DAYS_PER_REQUEST = 30
 
@@ -42,7 +40,7 @@ def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]
         SentryRequestError: No project can be read, or a refusal is not about access.
     """
     refusals = Refusals(run)
-    plan = {project.id: progress.missing(project.id) for project in run.projects}
+    plan = progress.plan(run.project_ids, sweeps=False)
     read = _READERS[table.name]
 
     def rows_of(project: Project) -> list[Row]:

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+HOUR = 3600
+
+DAY = 86_400
 
 
 @dataclass(frozen=True, order=True)
@@ -48,6 +53,17 @@ def sentry_time(seconds: int) -> str:
 def floor_seconds(moment: datetime) -> int:
     """Whole seconds since 1970 at or before a moment; one without a zone is UTC."""
     return _microseconds(moment) // 1_000_000
+
+
+def parse_time(value: Any) -> datetime | None:
+    """A moment as Sentry writes it, with or without fraction; None for what is no moment."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _microseconds(moment: datetime) -> int:

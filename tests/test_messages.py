@@ -31,7 +31,7 @@ from tests.conftest import ROOT, Script
         (["--destination", "no-such"], "no-such"),
         (["--progress", "loud"], "invalid choice: 'loud'"),
         (["--projects", ""], "--projects is empty"),
-        (["lod"], "no command 'lod'; the only one is check"),
+        (["lod"], "no command 'lod'; there are check, verify and repair"),
         (["--full-refresh", "--end-date", "2026-07-01"], "it does not go with a part of it"),
         (["--demo", "--resources", "issues"], "takes no other options"),
     ],

@@ -41,8 +41,16 @@ class Client:
         self.session.headers["Authorization"] = f"Bearer {token or server.token}"
 
     def get(self, path: str, params: Any = None, /, **named: Any) -> requests.Response:
-        url = path if path.startswith("http") else f"{self.server.url}/api/0{path}"
-        return self.session.get(url, params=params or named, allow_redirects=False, timeout=10)
+        return self.session.get(self._url(path), params=params or named, allow_redirects=False, timeout=10)
+
+    def put(self, path: str, body: Any, /, **params: Any) -> requests.Response:
+        return self.session.put(self._url(path), json=body, params=params, timeout=10)
+
+    def delete(self, path: str, /, **params: Any) -> requests.Response:
+        return self.session.delete(self._url(path), params=params, timeout=10)
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith("http") else f"{self.server.url}/api/0{path}"
 
     def rows(self, path: str, **params: Any) -> list[Any]:
         """Every row of a listing, page by page, by the cursor alone."""

@@ -171,6 +171,30 @@ def test_a_server_before_2025_ignores_windows_and_reads_full_false_as_true(start
     assert "entries" in full[0]
 
 
+@pytest.mark.parametrize("old_server", [False, True])
+def test_a_server_may_list_the_last_days_only(start: Start, old_server: bool) -> None:
+    client = start(listed_days=7, old_server=old_server)
+    world = client.server.world
+    edge = world.add_event(project="backend", at=T0 - 7 * DAY)
+    beyond = world.add_event(project="backend", at=T0 - 7 * DAY - 1)
+    ahead = world.add_event(project="backend", at=T0 + 30)
+    wide = {"start": "2026-07-01T00:00:00", "end": "2026-08-02T00:00:00"}
+    for params in ({}, wide):
+        listed = {row["eventID"] for row in client.rows(EVENTS, **params)}
+        assert {edge.event_id, ahead.event_id} <= listed
+        assert beyond.event_id not in listed
+        recent = {event.event_id for event in world.events if event.at >= T0 - 7 * DAY}
+        assert listed == recent & {row["event_id"] for row in _of_backend(world)}
+    if not old_server:
+        assert client.rows(EVENTS, start="2026-07-18T00:00:00", end="2026-07-19T00:00:00") == []
+    assert client.get(f"{EVENTS}{beyond.event_id}/").status_code == 200
+    assert beyond.event_id in {row["event_id"] for row in _of_backend(world)}
+
+
+def _of_backend(world: World) -> list[dict[str, object]]:
+    return [row for row in world.truth("events")["events"] if row["project_slug"] == "backend"]
+
+
 def test_the_query_searches_the_message(start: Start) -> None:
     client = start()
     event = client.server.world.add_event(project="backend", message="A very special failure")

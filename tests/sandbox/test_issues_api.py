@@ -127,8 +127,50 @@ def test_groups_are_given_whatever_the_query_says(shared: Client) -> None:
     wanted = [issue.id for issue in shared.server.world.issues[:2]]
     answer = shared.get(ISSUES, [("project", "-1"), *(("group", one) for one in wanted)])
     assert [row["id"] for row in answer.json()] == wanted
-    frontend = shared.server.world.project("frontend").id
-    assert shared.get(ISSUES, project=frontend, group=wanted[0]).status_code == 403
+    ask = {"group": wanted, "query": "is:resolved nothing", "statsPeriod": "1m", "limit": 1}
+    answer = shared.get(ISSUES, project="-1", **ask)
+    assert ([row["id"] for row in answer.json()], "Link" in answer.headers) == (wanted, False)
+    assert answer.json()[0]["count"] == answer.json()[0]["lifetime"]["count"] != "0"
+
+
+def test_groups_that_cannot_be_shown_are_left_out(start: Start) -> None:
+    world = empty_world(2)
+    kept, merged, deleted, merging, deleting = (
+        world.add_issue(project="backend", at=T0 - HOUR) for _ in range(5)
+    )
+    foreign = world.add_issue(project="frontend", at=T0 - HOUR)
+    world.merge(merged, into=kept)
+    world.delete_issue(deleted)
+    world.begin_merge(merging, into=kept)
+    world.begin_deletion(deleting)
+    client = start(world)
+    named = [one.id for one in (deleting, merging, deleted, merged, kept, foreign, kept)]
+    ask = [("query", ""), *(("group", one) for one in [*named, "424242", "-3"])]
+    assert ids(client.get(ISSUES, [*ask, ("project", "-1")]).json()) == {kept.id, foreign.id}
+    assert [row["id"] for row in client.get(ISSUES, [*ask, ("project", "backend")]).json()] == [kept.id]
+    assert [row["id"] for row in client.get(ISSUES, ask).json()] == [kept.id]  # no member of the other
+    for bad in ("abc", "", "1.5", "BACKEND-1"):
+        assert client.detail(ISSUES, 400, project="-1", group=[kept.id, bad]) == "Group ids must be integers"
+
+
+def test_a_group_that_aged_out_is_shown_with_the_numbers_that_outlive_its_events(start: Start) -> None:
+    world = empty_world()
+    issue = world.add_issue(project="backend", at=T0 - 80 * 24 * HOUR, events=3)
+    world.advance(seconds=20 * 24 * HOUR)
+    client = start(world)
+    (row,) = client.get(ISSUES, project="-1", group=issue.id).json()
+    assert [row[name] for name in ("count", "userCount", "firstSeen", "lastSeen")] == ["0", 0, None, None]
+    seen = "2026-05-13T12:00:00Z"
+    lifetime = {"count": "3", "userCount": 0, "firstSeen": seen, "lastSeen": seen}
+    assert row["lifetime"] == lifetime | {"stats": None}
+    assert client.get(f"{ISSUES}{issue.id}/").status_code == 200
+
+
+def test_more_than_a_page_of_groups_is_one_answer(start: Start) -> None:
+    world = empty_world()
+    wanted = [world.add_issue(project="backend", at=T0 - HOUR).id for _ in range(130)]
+    answer = start(world).get(ISSUES, project="-1", group=wanted)
+    assert [row["id"] for row in answer.json()] == wanted
 
 
 def test_collapse_takes_numbers_out(shared: Client) -> None:

@@ -24,6 +24,12 @@ def test_the_same_arguments_make_the_same_world() -> None:
     assert World.build(**SMALL).truth() != World.build(**{**SMALL, "seed": 2}).truth()
 
 
+def test_tables_can_be_told_one_by_one() -> None:
+    world = World.build(**SMALL)
+    for name, rows in world.truth().items():
+        assert world.truth(name) == {name: rows}
+
+
 def test_a_world_has_the_size_asked_for() -> None:
     world = World.build(projects=8, issues=40, events=500, days=3, now=NOW)
     assert (len(world.projects), len(world.issues), len(world.events)) == (8, 40, 500)
