@@ -12,6 +12,7 @@ answer contains `SECRET`, so that a test can prove that none of them travelled o
 from .catalog import SECRET
 from .exchange import RecordedRequest
 from .extras import CheckIn, Comment, Commit, Deploy, Monitor, Replay, Repository, UserReport
+from .ingested import Ingested, SentEvent
 from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
 from .server import Sandbox
 from .switches import Limit, Switches
@@ -25,6 +26,7 @@ __all__ = [
     "Deploy",
     "Environment",
     "Event",
+    "Ingested",
     "Issue",
     "Limit",
     "Member",
@@ -36,6 +38,7 @@ __all__ = [
     "Replay",
     "Repository",
     "Sandbox",
+    "SentEvent",
     "Switches",
     "Team",
     "UserReport",

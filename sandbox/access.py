@@ -40,21 +40,27 @@ class Access:
         token: The token's text.
         scopes: What it may do.
         member_of: Ids of the projects its user is a member of; None: of all.
+        user_id: Whose token it is; an integration has a bot, an organization token nobody: empty.
     """
 
     kind: TokenKind
     token: str
     scopes: frozenset[str]
     member_of: frozenset[str] | None
+    user_id: str = ""
 
     @property
     def owner(self) -> str:
         """Whose rate limits it uses up: the organization's for integrations, else its own."""
         return "organization" if self.kind == "integration" else self.token
 
+    def allows(self, scope: str) -> bool:
+        """Whether a scope is held; a write scope includes its read scope."""
+        return _holds(self.scopes, scope)
+
     def require(self, any_of: frozenset[str]) -> None:
-        """Refuse when none of these scopes is held; a write scope includes its read scope."""
-        if any_of and not any(_holds(self.scopes, scope) for scope in any_of):
+        """Refuse when none of these scopes is held."""
+        if any_of and not any(self.allows(scope) for scope in any_of):
             raise forbidden(any_of)
 
     def is_member(self, project: Project) -> bool:
@@ -82,8 +88,9 @@ class Desk:
         scopes: Iterable[str],
         member_of: Iterable[str] | None,
         claims: Mapping[str, object],
+        user_id: str,
     ) -> str:
-        """A new token; `claims` go into an organization token, readable by whoever holds it."""
+        """A new token of a user; `claims` go into an organization token, readable by whoever holds it."""
         secret = f"{self._random.getrandbits(256):064x}"
         held = frozenset(scopes)
         if kind == "org":
@@ -91,9 +98,11 @@ class Desk:
             token, held = f"sntrys_{packed}_{secret[:43]}", ORG_TOKEN_SCOPES
         else:
             token = f"sntry{'u' if kind == 'user' else 'i'}_{secret}"
+        if kind != "user":
+            user_id = f"bot-{len(self._known)}" if kind == "integration" else ""
         everywhere = kind == "integration" or member_of is None
         members = None if everywhere else frozenset(str(project) for project in member_of or ())
-        self._known[token] = Access(kind, token, held, members)
+        self._known[token] = Access(kind, token, held, members, user_id)
         return token
 
     def authenticate(self, headers: Mapping[str, str]) -> Access:

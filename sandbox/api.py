@@ -2,7 +2,9 @@
 
 from . import (
     api_events,
+    api_explore,
     api_issue_parts,
+    api_issue_updates,
     api_issues,
     api_monitoring,
     api_organization,
@@ -10,6 +12,7 @@ from . import (
     api_releases,
     api_setup,
     api_tags,
+    api_timeseries,
     api_usage,
 )
 from .endpoint import Endpoint, Handler
@@ -254,6 +257,16 @@ _ORGANIZATION = (
         feature="sentry_app_installations",
     ),
     _of_organization("tags/", api_tags.organization_tags, "org:read", feature="tags", view="tags"),
+    _of_organization(
+        "events/", api_explore.events, "org:read", feature="explore", view="organization-events"
+    ),
+    _of_organization(
+        "events-timeseries/",
+        api_timeseries.events_timeseries,
+        "org:read",
+        feature="events-timeseries",
+        view="organization-events",
+    ),
     _of_organization("dashboards/", api_setup.dashboards, "org:read", feature="dashboards"),
     _of_organization("dashboards/{dashboard}/", api_setup.dashboard, "org:read", feature="dashboards"),
     _of_organization("discover/saved/", api_setup.saved_queries, "org:read", feature="saved_queries"),
@@ -294,4 +307,72 @@ _ORGANIZATION = (
     ),
 )
 
-ENDPOINTS = (*_FIRST, *_ISSUES, *_PROJECTS, *_RELEASES, *_ORGANIZATION)
+_REPLACED = "/api/0/organizations/{organization_id_or_slug}/issues/"
+
+
+def _changes(
+    path: str,
+    update: Handler,
+    remove: Handler,
+    view: str,
+    *,
+    in_organization: bool = True,
+    replaced: str | None = None,
+) -> list[Endpoint]:
+    """The two endpoints that change what a path names."""
+    replacement = None if replaced is None else f"{_REPLACED}{replaced}"
+    return [
+        Endpoint(
+            path,
+            update,
+            _any("event:write"),
+            view,
+            replacement,
+            in_organization,
+            feature="issue_updates",
+            method="PUT",
+        ),
+        Endpoint(
+            path,
+            remove,
+            _any("event:admin"),
+            view,
+            replacement,
+            in_organization,
+            feature="issue_updates",
+            method="DELETE",
+        ),
+    ]
+
+
+_CHANGES = (
+    *_changes(
+        f"{ORGANIZATION}/issues/",
+        api_issue_updates.update_issues,
+        api_issue_updates.delete_issues,
+        "organization-issues",
+    ),
+    *_changes(
+        f"{ORGANIZATION}/issues/{{issue}}/",
+        api_issue_updates.update_issue,
+        api_issue_updates.delete_issue,
+        "issue-detail",
+    ),
+    *_changes(
+        f"{PROJECT}/issues/",
+        api_issue_updates.update_project_issues,
+        api_issue_updates.delete_project_issues,
+        "project-issues",
+        replaced="",
+    ),
+    *_changes(
+        "/issues/{issue}/",
+        api_issue_updates.update_issue_without_organization,
+        api_issue_updates.delete_issue_without_organization,
+        "issue-detail",
+        in_organization=False,
+        replaced="{issue_id}/",
+    ),
+)
+
+ENDPOINTS = (*_FIRST, *_ISSUES, *_PROJECTS, *_RELEASES, *_ORGANIZATION, *_CHANGES)

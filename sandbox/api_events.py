@@ -1,12 +1,13 @@
 """Endpoints of events."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 from . import event_records as records
 from .answers import Answer, json_answer
 from .api_issues import find_issue
 from .call import Call
-from .dates import Window, default_window, requested_window
+from .dates import DAY, Window, default_window, requested_window
 from .dice import roll
 from .errors import ApiError, bad_request, internal_error, not_found
 from .lists import bounds
@@ -21,7 +22,15 @@ def project_events(call: Call) -> Answer:
     if call.switches.old_server:
         return _old_project_events(call, project)
     window = None if call.switches.ignores_event_windows else _project_window(call)
-    return _events(call, project, window, _project_filter(call))
+    return _events(call, project, _listed(call, window), _project_filter(call))
+
+
+def _listed(call: Call, window: Window | None) -> Window | None:
+    """The part of a window that project events list; older events are left out without a word."""
+    if call.switches.listed_days is None:
+        return window
+    start = call.world.seconds_now - call.switches.listed_days * DAY
+    return Window(max(start, window.start), window.end) if window else Window(start, sys.maxsize)
 
 
 def _project_window(call: Call) -> Window | None:
@@ -70,7 +79,7 @@ def _slice(owner: Project | Issue, low: int, stop: int, count: int) -> Sequence[
 
 def _old_project_events(call: Call, project: Project) -> Answer:
     """All events with their bodies, whatever dates are asked for, paged by the time in milliseconds."""
-    low, high = bounds(call.world, project, None)
+    low, high = bounds(call.world, project, _listed(call, None))
     events = [entry[2] for entry in reversed(project.timeline[low:high])]
     events.sort(key=_millis, reverse=True)
     page = keyset_page(

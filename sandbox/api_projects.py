@@ -3,9 +3,8 @@
 from . import issue_records, records
 from .answers import Answer, json_answer
 from .call import Call
-from .catalog import SECRET
 from .dates import stamp
-from .derived import filters_of, key_ids, ownership_of
+from .derived import filters_of, key_ids, key_secret, ownership_of
 from .errors import not_found
 from .extras import UserReport
 from .holdings import Holdings
@@ -82,7 +81,7 @@ def keys(call: Call) -> Answer:
 
 
 def _key(call: Call, project: Project, *, active: bool) -> Row:
-    public, secret = key_ids(project)[active], f"{SECRET}-key-{project.id}-{int(active)}"
+    public, secret = key_ids(project)[active], key_secret(project, active=active)
     label = "Default" if active else "Retired"
     return {
         "id": public,

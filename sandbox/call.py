@@ -46,6 +46,8 @@ class Call:
     params: Params
     names: Mapping[str, str]
     path: str
+    body: bytes = b""
+    content_type: str = ""
 
     def organization(self) -> None:
         """Check the organization in the path, by slug or id."""

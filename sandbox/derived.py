@@ -1,5 +1,6 @@
 """Settings that follow from a project's own fields, and what a server still holds of a list."""
 
+from .catalog import SECRET
 from .dates import DAY
 from .dice import pick
 from .extras import CheckIn, Monitor
@@ -12,6 +13,11 @@ LEGACY_BROWSERS = ("ie", "opera", "safari", "edge", "firefox", "chrome", "androi
 def key_ids(project: Project) -> dict[bool, str]:
     """The ids of a project's keys, by whether they are active."""
     return {True: project.public_key, False: project.public_key[::-1]}
+
+
+def key_secret(project: Project, *, active: bool) -> str:
+    """The secret of a key, as old DSNs have it; a real relay does not look at it."""
+    return f"{SECRET}-key-{project.id}-{int(active)}"
 
 
 def ownership_of(known: dict[str, Row], project: Project) -> Row:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from .answers import Answer
 from .call import Call
@@ -23,6 +24,7 @@ class Endpoint:
         feature: The table it serves, by which `Switches.features_off` takes it away.
         newer: Whether a server of version 9.1 does not have it.
         wants_user: Whether a token without a user is told to authenticate, whatever its scopes.
+        method: The HTTP method it answers to.
     """
 
     path: str
@@ -34,3 +36,4 @@ class Endpoint:
     feature: str = ""
     newer: bool = False
     wants_user: bool = False
+    method: Literal["GET", "PUT", "DELETE"] = "GET"

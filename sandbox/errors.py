@@ -1,5 +1,7 @@
 """The refusals of the API, with the bodies Sentry gives them."""
 
+from collections.abc import Mapping
+
 from .answers import Answer, json_answer
 
 
@@ -49,3 +51,9 @@ def internal_error() -> ApiError:
     """500: what an old server answers where newer ones check the parameter."""
     body = {"detail": "Internal Error", "errorId": "5d0c2a7e9f3b41c6a8d4e1f70b92c635"}
     return ApiError(json_answer(body, status=500))
+
+
+def refused(status: int, detail: str, *causes: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    """A refusal of the relay, which older SDKs read from a header."""
+    body = {"detail": detail, **({"causes": list(causes)} if causes else {})}
+    return ApiError(json_answer(body, status=status, headers={"X-Sentry-Error": detail, **(headers or {})}))

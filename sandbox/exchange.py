@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import orjson
 
 Drop = Literal["none", "before", "body"]
 
@@ -26,6 +28,8 @@ class RecordedRequest(IncomingRequest):
         response_headers: Response headers, names in lower case.
         bytes_sent: Length of the body sent.
         body: The body sent, when the server was told to keep bodies.
+        request_body: The body received: of every write to the web API, of what goes to the relay when the
+            server was told to keep bodies.
     """
 
     headers: Mapping[str, str]
@@ -33,6 +37,21 @@ class RecordedRequest(IncomingRequest):
     response_headers: Mapping[str, str]
     bytes_sent: int
     body: bytes | None = None
+    request_body: bytes | None = None
+
+    @property
+    def request_json(self) -> Any:
+        """The JSON received; None when there was no body, or none was kept."""
+        return orjson.loads(self.request_body) if self.request_body else None
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it may have changed something."""
+        return self.method not in {"GET", "HEAD", "OPTIONS"}
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a query parameter, such as the `id` of a bulk update."""
+        return [value for key, value in self.params if key == name]
 
 
 @dataclass

@@ -50,12 +50,13 @@ class Gate:
         incoming = IncomingRequest(scope["method"], _path(scope), pairs)
         if incoming.path.startswith(self._api):
             self._call_hooks(incoming)
-        exchange = _Exchange(self, incoming, scope, send)
+        body = b"" if incoming.method == "GET" else await _body(receive)
+        exchange = _Exchange(self, incoming, scope, send, body)
         failure = self._failure(incoming.path)
         if failure:
             await exchange.fail(failure)
         else:
-            await self._app(scope, receive, exchange.pass_on)
+            await self._app(scope, _again(body, receive), exchange.pass_on)
 
     def _failure(self, path: str) -> Failure | None:
         if path == self._unseen:
@@ -69,7 +70,9 @@ class Gate:
             except Exception as error:  # noqa: BLE001 - raised again when the server stops, where tests see it
                 self.hook_error = self.hook_error or error
 
-    def finish(self, incoming: IncomingRequest, scope: Scope, start: Message, parts: list[bytes]) -> None:
+    def finish(
+        self, incoming: IncomingRequest, scope: Scope, start: Message, parts: list[bytes], sent: bytes
+    ) -> None:
         """Record a request before the client can know that it is answered."""
         if incoming.path == self._unseen:
             return
@@ -82,6 +85,7 @@ class Gate:
             _texts(start["headers"]),
             sum(len(part) for part in parts),
             b"".join(parts) if self._record_bodies else None,
+            sent if self._record_bodies or incoming.path.startswith(self._api) else None,
         )
         with self._lock:
             self._recorded.append(recorded)
@@ -94,11 +98,12 @@ class Gate:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, gate: Gate, incoming: IncomingRequest, scope: Scope, send: Send) -> None:
+    def __init__(self, gate: Gate, incoming: IncomingRequest, scope: Scope, send: Send, body: bytes) -> None:
         self._gate = gate
         self._incoming = incoming
         self._scope = scope
         self._send = send
+        self._body = body
         self._start: Message = {"status": 0, "headers": []}
         self._parts: list[bytes] = []
 
@@ -109,13 +114,13 @@ class _Exchange:
         elif message["type"] == "http.response.body":
             self._parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                self._gate.finish(self._incoming, self._scope, self._start, self._parts)
+                self._finish(self._start, self._parts)
         await self._send(message)
 
     async def fail(self, failure: Failure) -> None:
         """Answer with a failure, or break the connection."""
         if failure.drop == "before":
-            self._gate.finish(self._incoming, self._scope, self._start, [])
+            self._finish(self._start, [])
             self._transport.abort()
             await asyncio.sleep(0.001)  # Lets the protocol see that the connection is lost.
             return
@@ -131,11 +136,14 @@ class _Exchange:
             await self.pass_on({"type": "http.response.body", "body": failure.body})
             return
         half = failure.body[: len(failure.body) // 2]
-        self._gate.finish(self._incoming, self._scope, start, [half])
+        self._finish(start, [half])
         await self._send(start)
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
         await asyncio.sleep(0.001)
+
+    def _finish(self, start: Message, parts: list[bytes]) -> None:
+        self._gate.finish(self._incoming, self._scope, start, parts, self._body)
 
     @property
     def _transport(self) -> asyncio.Transport:
@@ -146,6 +154,26 @@ def _path(scope: Scope) -> str:
     """The path asked for, decoded but for slashes inside a name, such as the version of a release."""
     raw = scope["raw_path"].decode("latin-1").partition("?")[0]
     return "%2F".join(unquote(part) for part in re.split("%2f", raw, flags=re.IGNORECASE))
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body of a request; what came of it when the client went away."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hands a body that was read already to the application, then listens on."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def listen() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return listen
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -38,6 +38,7 @@ class Holdings:
             "environment": 300,
             "row": 0,
             "member": 40,
+            "share": 0,
         }
 
     @property
@@ -71,9 +72,9 @@ class Holdings:
 
     @property
     def issues(self) -> list[Issue]:
-        """The issues that lists can show: neither merged away nor deleted."""
+        """The issues that lists can show: neither merged away nor deleted, nor about to be."""
         with self.lock:
-            return [issue for issue in self.all_issues.values() if not issue.gone and issue.project.active]
+            return [one for one in self.all_issues.values() if not one.hidden and one.project.active]
 
     @property
     def events(self) -> list[Event]:
@@ -125,14 +126,14 @@ class Holdings:
         """An issue by id or short id; one that was merged leads to where it went.
 
         Raises:
-            KeyError: There is none, or it was deleted.
+            KeyError: There is none, it was deleted, or its merge or deletion has begun.
         """
         found = name if isinstance(name, Issue) else self.all_issues.get(name)
         if found is None:
             found = next((issue for issue in self.issues if issue.short_id == str(name).upper()), None)
         while found is not None and found.merged_into is not None:
             found = found.merged_into
-        if found is None or found.deleted or not found.project.active:
+        if found is None or found.hidden or not found.project.active:
             raise KeyError(name)
         return found
 

@@ -5,14 +5,15 @@ from bisect import bisect_left
 from .call import Call
 from .dates import DAY, Window, stamp
 from .lists import Numbers, numbers
-from .model import Entry, Issue, Row
+from .model import Assignee, Entry, Issue, Member, Row
 from .paint import metadata_of
+from .records import user
 
 HOUR = 3_600
 
 
-def _assignee(issue: Issue) -> Row | None:
-    who = issue.assignee
+def actor(who: Assignee | None) -> Row | None:
+    """A user or a team an issue is assigned to."""
     if who is None:
         return None
     row: Row = {"type": who.type, "id": who.id, "name": who.name}
@@ -21,11 +22,11 @@ def _assignee(issue: Issue) -> Row | None:
 
 def base(call: Call, issue: Issue) -> Row:
     """What every form of an issue holds."""
-    kind, project = issue.kind, issue.project
+    kind, project, viewer = issue.kind, issue.project, call.access.user_id
     feedback = issue.category == "feedback"
     return {
         "id": issue.id,
-        "shareId": None,
+        "shareId": issue.share_id,
         "shortId": issue.short_id,
         "title": kind.title,
         "culprit": kind.culprit,
@@ -35,10 +36,10 @@ def base(call: Call, issue: Issue) -> Row:
         "status": issue.status,
         "statusDetails": issue.status_details,
         "substatus": issue.substatus,
-        "isPublic": False,
+        "isPublic": issue.share_id is not None,
         "platform": project.platform,
         "priority": issue.priority,
-        "priorityLockedAt": None,
+        "priorityLockedAt": None if issue.priority_locked_at is None else stamp(issue.priority_locked_at),
         "seerFixabilityScore": None,
         "seerAutofixLastTriggered": None,
         "seerExplorerAutofixLastTriggered": None,
@@ -53,11 +54,11 @@ def base(call: Call, issue: Issue) -> Row:
         "issueCategory": issue.category,
         "metadata": metadata_of(kind),
         "numComments": len(call.world.extras.comments[issue.id]),
-        "assignedTo": _assignee(issue),
-        "isBookmarked": False,
-        "isSubscribed": False,
-        "subscriptionDetails": None,
-        "hasSeen": False,
+        "assignedTo": actor(issue.assignee),
+        "isBookmarked": viewer in issue.bookmarked_by,
+        "isSubscribed": viewer in issue.subscribers,
+        "subscriptionDetails": {"reason": issue.subscribers[viewer]} if viewer in issue.subscribers else None,
+        "hasSeen": viewer in issue.seen_by,
         "annotations": [],
         "isUnhandled": issue.level == "fatal",
         "derivedData": _derived(issue),
@@ -101,13 +102,16 @@ def _first_seen(call: Call, issue: Issue) -> str:
 
 
 def lifetime(call: Call, issue: Issue) -> Row:
-    """The numbers of all time: count and first from the issue itself, users and last from what is kept."""
+    """The numbers of all time: count and first from the issue itself, users and last from the events kept.
+
+    Without any event kept the last sighting, too, is the issue's own.
+    """
     kept = numbers(call.world, issue, None)
     return {
         "count": str(issue.times_seen),
         "userCount": kept.users if kept else 0,
         "firstSeen": _first_seen(call, issue),
-        "lastSeen": time_of(call, kept.last) if kept else None,
+        "lastSeen": time_of(call, kept.last) if kept else stamp(issue.last_seen),
         "stats": None,
     }
 
@@ -163,23 +167,32 @@ LATER = (
 )
 
 
-def detail(call: Call, issue: Issue) -> Row:
-    """An issue alone: lifetime numbers, and what lists do not show."""
-    row = base(call, issue)
-    now = call.world.seconds_now
+def updated(call: Call, issue: Issue) -> Row:
+    """An issue as the answer to its own update shows it: whole, but without what only reading it adds."""
     kept = numbers(call.world, issue, None)
-    row |= {
+    row = base(call, issue) | {
         "count": str(issue.times_seen),
         "userCount": kept.users if kept else 0,
         "firstSeen": _first_seen(call, issue),
         "lastSeen": time_of(call, kept.last) if kept else stamp(issue.last_seen),
+    }
+    if call.switches.old_server:
+        for name in ("derivedData", *LATER):
+            del row[name]
+    return row
+
+
+def detail(call: Call, issue: Issue) -> Row:
+    """An issue alone: lifetime numbers, and what lists do not show."""
+    row, now = updated(call, issue), call.world.seconds_now
+    row |= {
         "stats": {
             "24h": histogram(issue, now // HOUR * HOUR - 23 * HOUR, HOUR, 24),
             "30d": histogram(issue, now // DAY * DAY - 29 * DAY, DAY, 30),
         },
-        "activity": _activity(call, issue),
-        "seenBy": [],
-        "participants": [],
+        "activity": activity(call, issue),
+        "seenBy": _seen_by(call, issue),
+        "participants": _participants(call, issue),
         "userReportCount": call.world.reports_of(issue),
         "pluginActions": [],
         "pluginIssues": [],
@@ -190,13 +203,23 @@ def detail(call: Call, issue: Issue) -> Row:
             {"key": key, "name": key.title(), "totalValues": issue.times_seen} for key in ("level", "user")
         ],
     }
-    if call.switches.old_server:
-        for name in ("derivedData", *LATER):
-            del row[name]
     return row
 
 
-def _activity(call: Call, issue: Issue) -> list[Row]:
+def _seen_by(call: Call, issue: Issue) -> list[Row]:
+    """Who has seen it, last first."""
+    latest = sorted(issue.seen_by.items(), key=lambda item: item[1], reverse=True)
+    known = {member.user_id: member for member in call.world.members if not member.pending}
+    return [(user(known[one]) or {}) | {"lastSeen": stamp(at)} for one, at in latest if one in known]
+
+
+def _participants(call: Call, issue: Issue) -> list[Row]:
+    """The members who are told of what happens to it."""
+    taking_part = (member for member in call.world.members if member.user_id in issue.subscribers)
+    return [(user(member) or {}) | {"type": "user"} for member in taking_part]
+
+
+def activity(call: Call, issue: Issue) -> list[Row]:
     """Newest first, at most 100, and the first sighting at the end."""
     first: Row = {"type": "first_seen", "at": issue.first_seen, "data": {}}
     comments: list[Row] = [
@@ -209,12 +232,17 @@ def _activity(call: Call, issue: Issue) -> list[Row]:
         {
             "id": str(at),
             "type": note["type"],
-            "user": None,
+            "user": _doer(note.get("by")),
             "data": note["data"],
             "dateCreated": stamp(int(str(note["at"]))),
         }
         for at, note in enumerate(notes)
     ]
+
+
+def _doer(who: object) -> Row | None:
+    """Who changed an issue; nobody when the server did, or a test."""
+    return user(who) if isinstance(who, Member) else None
 
 
 def _release(issue: Issue, *, first: bool) -> Row | None:

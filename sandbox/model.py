@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 Row: TypeAlias = dict[str, object]
 Status = Literal["unresolved", "resolved", "ignored"]
+Pending = Literal["pending_merge", "pending_deletion"]
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +158,11 @@ class Assignee:
 
 @dataclass(slots=True, eq=False)
 class Issue:
-    """A group of events, with the numbers that outlive them."""
+    """A group of events, with the numbers that outlive them.
+
+    What differs by the one who looks is kept by the ids of users: when each saw it, who bookmarked it, and
+    who subscribed, with the reason.
+    """
 
     id: str
     project: Project
@@ -172,8 +177,16 @@ class Issue:
     status_details: Row = field(default_factory=dict)
     priority: str = "medium"
     assignee: Assignee | None = None
+    priority_locked_at: int | None = None
+    share_id: str | None = None
+    needs_review: bool = True
+    seen_by: dict[str, int] = field(default_factory=dict)
+    bookmarked_by: set[str] = field(default_factory=set)
+    subscribers: dict[str, str] = field(default_factory=dict)
     times_seen: int = 0
     merged_into: "Issue | None" = None
+    merging_into: "Issue | None" = None
+    pending: Pending | None = None
     deleted: bool = False
     activity: list[Row] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
@@ -185,6 +198,11 @@ class Issue:
     def gone(self) -> bool:
         """Whether it has left the lists for good: merged or deleted."""
         return self.deleted or self.merged_into is not None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether no list shows it: it is gone, or a merge or deletion of it has begun."""
+        return self.gone or self.pending is not None
 
 
 @dataclass(slots=True)

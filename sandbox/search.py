@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from .dates import Window, parse_moment, parse_period
-from .errors import bad_request, forbidden
+from .errors import bad_request
 from .event_records import has_tag
 from .lists import Numbers, numbers
 from .model import Entry, Issue, Project
@@ -15,6 +15,7 @@ from .world import World
 DEFAULT_QUERY = "is:unresolved"
 
 _TERM = re.compile(r'(?P<key>[a-zA-Z_.]+):(?P<value>"[^"]*"|\S*)|(?P<word>\S+)')
+_INTEGER = re.compile(r"[+-]?\d+")
 _COMPARED = re.compile(r"(>=|<=|>|<)?(.*)")
 _STATUSES = {"unresolved", "resolved", "ignored"}
 _SORTS = ("date", "new", "freq", "user", "trends", "recommended", "inbox")
@@ -208,7 +209,8 @@ def direct_hit(world: World, projects: list[Project], text: str, *, short_ids: b
     text = text.strip()
     if re.fullmatch(r"[0-9a-fA-F]{32}", text):
         events = (project.by_id.get(text.lower()) for project in projects)
-        return next((event.issue for event in events if event and event.issue), None)
+        issues = (event.issue for event in events if event and event.issue)
+        return next((issue for issue in issues if not issue.hidden), None)
     if not short_ids:
         return None
     try:
@@ -219,14 +221,14 @@ def direct_hit(world: World, projects: list[Project], text: str, *, short_ids: b
 
 
 def by_ids(world: World, projects: list[Project], ids: list[str]) -> list[Issue]:
-    """The issues asked for by `group`, whatever query and dates say.
+    """The issues asked for by `group`, whatever query and dates say; those without events kept are among them.
+
+    What is unknown, deleted, merged away, about to be, or of a project that is not chosen is left out.
 
     Raises:
-        ApiError: 400 for a text, 403 for an issue of another project.
+        ApiError: 400 for a text.
     """
-    if not all(text.isdigit() for text in ids):
+    if not all(_INTEGER.fullmatch(text) for text in ids):
         raise bad_request("Group ids must be integers")
-    found = [world.all_issues[text] for text in ids if text in world.all_issues]
-    if any(issue.project not in projects for issue in found):
-        raise forbidden()
-    return [issue for issue in found if not issue.gone]
+    known = (world.all_issues.get(str(number)) for number in dict.fromkeys(map(int, ids)))
+    return [issue for issue in known if issue and not issue.hidden and issue.project in projects]

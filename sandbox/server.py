@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +13,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .access import READ_SCOPES, Desk, TokenKind
 from .call import Site
+from .derived import key_secret
 from .exchange import Drop, Failure, RecordedRequest
 from .gate import Gate, Hook
+from .ingested import Ingested
 from .journal import Journal
-from .model import Project
+from .model import Member, Project
 from .relay import Relay
 from .switches import Switches
 from .web import Web
@@ -188,6 +189,7 @@ class Sandbox:
         kind: TokenKind = "user",
         scopes: Iterable[str] = READ_SCOPES,
         member_of: Iterable[str] | None = None,
+        user: Member | None = None,
     ) -> str:
         """A new token.
 
@@ -196,6 +198,7 @@ class Sandbox:
                 organizations; "org", which can only ever do what `org:ci` allows.
             scopes: What it may do.
             member_of: Ids of the projects its user is a member of; None: of all.
+            user: Whose it is, when it is a user's; default: the first member who took the invitation up.
         """
         region = self.switches.region
         claims = {
@@ -204,18 +207,47 @@ class Sandbox:
             "region_url": self.region_urls[region] if region else self.url,
             "org": self.world.organization.slug,
         }
-        return self._desk.issue(kind, scopes, member_of, claims)
+        joined = (member for member in self.world.members if not member.pending)
+        owner = user or next(joined, None)
+        user_id = (owner.user_id if owner else None) or "nobody"
+        return self._desk.issue(kind, scopes, member_of, claims, user_id)
 
-    def dsn(self, project: "str | Project") -> str:
-        """The address SDKs send the events of a project to."""
+    def dsn(self, project: "str | Project", *, legacy: bool = False) -> str:
+        """The address SDKs send the events of a project to; before 2018 it held a secret, too."""
         found = self.world.project(project)
         base = self.region_urls.get(self.switches.region or "", self.url)
-        return f"{base.replace('://', f'://{found.public_key}@', 1)}/{found.id}"
+        key = f"{found.public_key}:{key_secret(found, active=True)}" if legacy else found.public_key
+        return f"{base.replace('://', f'://{key}@', 1)}/{found.id}"
 
     @property
-    def ingested(self) -> Counter[str]:
-        """How many items of each kind SDKs have sent; only events are kept."""
-        return self._relay.counts.copy()
+    def ingested(self) -> Ingested:
+        """How many items of each kind the relay has taken; `events` holds each event as it was sent."""
+        with self.world.lock:
+            return self._relay.ingested.copy()
+
+    def limit_ingest(
+        self, *categories: str, seconds: float = 60, reason: str = "", told_on_200: bool = False
+    ) -> None:
+        """Let the relay keep some categories of data out, by a quota of the organization.
+
+        An envelope with nothing else is answered 429, with `Retry-After` and `X-Sentry-Rate-Limits`; one with
+        something else as well, too, although the rest of it is taken. What is kept out is lost.
+
+        Args:
+            categories: "error", "transaction", "session", "attachment", "monitor", and so on; none: all.
+            seconds: For how long. `unlimit_ingest` ends it before.
+            reason: The code of the reason in the header.
+            told_on_200: Whether answers to what is taken tell of the quota as well.
+        """
+        self._relay.pressure.limit(categories, seconds, reason, told_on_200=told_on_200)
+
+    def overload_ingest(self, n: int = 1) -> None:
+        """Let the relay turn the next well-formed requests away with 503."""
+        self._relay.pressure.overloaded = n
+
+    def unlimit_ingest(self) -> None:
+        """Let the relay take everything again."""
+        self._relay.pressure.clear()
 
     @property
     def requests(self) -> list[RecordedRequest]:

@@ -27,6 +27,7 @@ SAAS: Mapping[str, Limit] = {
     "project-users": Limit(5, 60, 25),
     "tags": Limit(10, 1, 10),
     "stats": Limit(20, 1, 25),
+    "organization-events": Limit(50, 1, 50),
 }
 
 
@@ -39,6 +40,8 @@ class Switches:
             organization, project events always full and blind to dates, keyset cursors there, no
             `lifetime`, no `links`, 500 for bad paging, no rate headers, both forms of times.
         ignores_event_windows: Project events ignore `start`, `end` and `statsPeriod` (2020 to 2025).
+        listed_days: Project events list only so many days up to now, whatever the dates say: 7 on servers
+            with the feature project-event-date-limit (2019 to 2025). None: as far back as the retention.
         full_page_size: Rows on a page of full events; 100 on servers before August 2026.
         no_lifetime: Issues in lists carry no `lifetime`.
         no_multi_project: Organization issues answer 400 for more than one project.
@@ -56,12 +59,19 @@ class Switches:
         simple_dates: Times of events and issues are whole seconds. False: `:48Z` and `:48.734Z` mixed.
         features_off: Tables whose endpoints answer a bare 404, as when the plan or the server lacks them:
             "monitors", "replays", "detectors", "workflows", "service_hooks", "saved_queries", and so on.
-        max_points: How many points an answer of usage or release health may have.
+            Explore is "explore" as a whole, and "events-timeseries" for its series alone. Without "discard"
+            an update that discards answers 400.
+        max_points: How many points an answer of usage, release health or Explore may have.
         ingest_limit: The relay answers 429 after so many envelopes; None: never.
+        bulk_ids_fall_back_to_search: A bulk update whose ids match nothing changes whatever its search finds
+            (December 2024 to 3 February 2025).
+        slow_endings: What the API is told to merge or delete is only begun; `World.finish_merge` and
+            `World.delete_issue` do the work of the background tasks.
     """
 
     old_server: bool = False
     ignores_event_windows: bool = False
+    listed_days: int | None = None
     full_page_size: int = 10
     no_lifetime: bool = False
     no_multi_project: bool = False
@@ -82,6 +92,8 @@ class Switches:
     features_off: frozenset[str] = frozenset()
     max_points: int = 10_000
     ingest_limit: int | None = None
+    bulk_ids_fall_back_to_search: bool = False
+    slow_endings: bool = False
 
     @classmethod
     def saas(cls) -> "Switches":

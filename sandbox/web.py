@@ -43,7 +43,9 @@ class Web:
     def app(self) -> Starlette:
         """The application."""
         prefix = self._switches.path_prefix
-        routes = [Route(f"{prefix}/api/0{end.path}", self._serve(end), methods=["GET"]) for end in ENDPOINTS]
+        routes = [
+            Route(f"{prefix}/api/0{end.path}", self._serve(end), methods=[end.method]) for end in ENDPOINTS
+        ]
         routes += [
             Route(
                 f"{prefix}/api/{{project}}/envelope/", self._ingest(self._relay.envelope), methods=["POST"]
@@ -57,12 +59,13 @@ class Web:
 
     def _serve(self, endpoint: Endpoint) -> Callable[[Request], object]:
         async def serve(request: Request) -> Response:
+            body = b"" if endpoint.method == "GET" else await request.body()
             known = self._desk.peek(request.headers)
             ticket = self._throttle.enter(known.owner if known else "127.0.0.1", endpoint.view)
             try:
                 if self._switches.latency:
                     await asyncio.sleep(self._switches.latency)
-                answer = ticket.refusal or self._answer(endpoint, request)
+                answer = ticket.refusal or self._answer(endpoint, request, body)
             except ApiError as refusal:
                 answer = refusal.answer
             finally:
@@ -72,7 +75,7 @@ class Web:
 
         return serve
 
-    def _answer(self, endpoint: Endpoint, request: Request) -> Answer:
+    def _answer(self, endpoint: Endpoint, request: Request, body: bytes) -> Answer:
         path: str = request.scope["path"]
         if any(fragment in path for fragment in self._switches.brown_out):
             return _brown_out(endpoint)
@@ -88,7 +91,17 @@ class Web:
         if endpoint.feature in self._switches.features_off:
             raise nothing_here()
         params = Params(parse_qsl(request.url.query, keep_blank_values=True))
-        call = Call(self._world, self._switches, self._site, access, params, request.path_params, path)
+        call = Call(
+            self._world,
+            self._switches,
+            self._site,
+            access,
+            params,
+            request.path_params,
+            path,
+            body,
+            request.headers.get("content-type", ""),
+        )
         with self._world.lock:
             return endpoint.handler(call)
 

@@ -1,15 +1,16 @@
 """What the server knows, and how tests change it while it serves."""
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 from . import catalog, extras_growth, growth, paint
-from .additions import Additions, Moment
+from .additions import Moment
 from .dates import DAY, seconds
 from .dice import base32
 from .dice import event_id as new_event_id
+from .endings import Endings
 from .model import (
     Assignee,
     Environment,
@@ -30,7 +31,7 @@ FUTURE_ALLOWED = 60
 PAST_ALLOWED = 30 * DAY
 
 
-class World(Additions):
+class World(Endings):
     """An organization that can be changed; every method may be called while it is served.
 
     What is handed out may be read freely. It changes through these methods: the server keeps what it
@@ -309,12 +310,6 @@ class World(Additions):
         issue.status, issue.substatus, issue.status_details = status, substatus, details
         self.note(issue, kinds[status])
 
-    def note(self, issue: Issue, kind: str) -> None:
-        """Write a change of an issue into its activity; no event comes with it, `last_seen` stays."""
-        issue.changed_at = self.seconds_now
-        issue.activity.append({"type": kind, "at": issue.changed_at, "data": {}})
-        self.changed()
-
     def resolve(self, issue: "str | Issue") -> Issue:
         """Resolve an issue."""
         with self.lock:
@@ -339,46 +334,6 @@ class World(Additions):
                 found.assignee = Assignee("team", to.id, to.name) if to else None
             self.note(found, "assigned" if to else "unassigned")
             return found
-
-    def merge(self, child: "str | Issue", into: "str | Issue") -> Issue:
-        """Merge an issue into another of its project: its events move, its id leads to the parent."""
-        with self.lock:
-            lost, kept = self.issue(child), self.issue(into)
-            for _, _, event in lost.timeline:
-                event.issue = kept
-            kept.timeline = sorted(kept.timeline + lost.timeline, key=lambda entry: entry[:2])
-            kept.times_seen += lost.times_seen
-            kept.first_seen = min(kept.first_seen, lost.first_seen)
-            kept.last_seen = max(kept.last_seen, lost.last_seen)
-            kept.users_cache.clear()
-            lost.timeline, lost.merged_into = [], kept
-            self.extras.merge_issues(lost.id, kept.id)
-            self.note(kept, "merge")
-            return kept
-
-    def delete_issue(self, issue: "str | Issue") -> None:
-        """Delete an issue and its events."""
-        with self.lock:
-            found = self.issue(issue)
-            project = found.project
-            for entry in found.timeline:
-                project.by_id.pop(entry[1], None)
-            project.timeline = [entry for entry in project.timeline if entry[2].issue is not found]
-            found.timeline, found.deleted = [], True
-            self.changed()
-
-    def delete_event(self, event: Event) -> None:
-        """Remove one event from lists and details, as retention or a data request does."""
-        with self.lock:
-            owners: list[Project | Issue] = [event.project, *([event.issue] if event.issue else [])]
-            for owner in owners:
-                del owner.timeline[
-                    bisect_left(owner.timeline, (event.at, event.event_id), key=lambda e: e[:2])
-                ]
-            event.project.by_id.pop(event.event_id, None)
-            if event.issue:
-                event.issue.users_cache.clear()
-            self.changed()
 
     def rename_project(self, project: "str | Project", new_slug: str) -> Project:
         """Give a project another slug; the API redirects from the old one."""
