@@ -6,13 +6,12 @@ import argparse
 import difflib
 import logging
 import re
-import shutil
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -33,6 +32,7 @@ from filelock import FileLock, Timeout
 from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
 from sentry.access import Report, check_access
 from sentry.audit import Day, Verification, forgotten
+from sentry.leftovers import finish_earlier_run
 from sentry.settings import CHUNK_EVENTS
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -157,7 +157,8 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         "loader_file_format": _file_format(destination),
     }
     with _alone(pipeline):
-        _finish_earlier_run(pipeline, target)
+        if finish_earlier_run(pipeline, **target):
+            print("Loaded first what an earlier run had left behind.", file=sys.stderr)
         refresh: Any = "drop_resources" if options.full_refresh else None
         summary.add(pipeline, pipeline.run(source, refresh=refresh, **target, **choices))
         while left := history_left(pipeline):
@@ -167,34 +168,24 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
     summary.print(source.selected_resources)
 
 
-def _finish_earlier_run(pipeline: dlt.Pipeline, target: dict[str, Any]) -> None:
-    """Load what a run that was killed had extracted, and remove what it had only begun to extract."""
-    if pipeline.has_pending_data:
-        print("Finishing what an earlier run left behind.", file=sys.stderr)
-        pipeline.run(**target)
-    extracts = Path(pipeline.working_dir) / "normalize"
-    for folder in extracts.iterdir() if extracts.is_dir() else ():
-        if folder.is_dir() and folder.name != "extracted":
-            shutil.rmtree(folder)
-
-
 def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
     """A new start reads all that Sentry still has: say what that is not."""
-    pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
-    known = forgotten(
-        pipeline, options.resources or DEFAULT_TABLES, **_settings(options, "organization", "base_url")
-    )
+    known = None
+    with suppress(DltException):  # the destination cannot be asked: no reason not to load into it
+        pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
+        known = forgotten(
+            pipeline, options.resources or DEFAULT_TABLES, **_settings(options, "organization", "base_url")
+        )
     if known is None:
         print(
-            "--full-refresh: this server does not tell how far back it answers; rows that it has forgotten go for "
-            "good.",
+            "--full-refresh: rows of which Sentry knows nothing any more go for good; how many cannot be told.",
             file=sys.stderr,
         )
     elif known[1]:
         rows = ", ".join(f"{count:,} rows of {table}" for table, count in known[1].items())
         print(
-            f"--full-refresh: Sentry has forgotten what is older than {known[0]:%Y-%m-%d %H:%M} UTC; {rows} go for "
-            "good.",
+            f"--full-refresh: Sentry has forgotten what is older than {known[0]:%Y-%m-%d %H:%M} UTC, and what was "
+            f"deleted; {rows} go for good.",
             file=sys.stderr,
         )
 
@@ -203,10 +194,14 @@ def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
     """Compare with Sentry, and with ``repair`` read again what is missing."""
     _prepare_dlt()
     pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
-    settings = {**_settings(options, *AUDIT_SETTINGS), "by_listing": options.by_listing}
+    settings = {
+        **_settings(options, "organization", "base_url", "projects"),
+        "since": options.start_date,
+        "until": options.end_date,
+        "by_listing": options.by_listing,
+    }
     with _alone(pipeline):
         if options.command == "repair":
-            _finish_earlier_run(pipeline, {})
             done = repair(
                 pipeline, loader_file_format=_file_format(_destination(pipeline, options)), **settings
             )
@@ -247,6 +242,8 @@ def _print_verification(found: Verification) -> int:
             ]
         )
     total = sum(day.sentry for day in found.days)
+    for project, days in found.unread.items():
+        print(f"{project}: {days:.1f} days of that are not read yet, and so not compared.")
     print(
         f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC, by {found.how}: {total:,} events in "
         f"Sentry, {found.missing:,} of them not loaded; {found.surplus:,} loaded that Sentry no longer has."
@@ -408,6 +405,8 @@ def _check_combinations(parser: Parser, options: argparse.Namespace) -> None:
         parser.error(f"{options.command} compares the table events and does not take {others}")
     if options.by_listing and options.command not in ("verify", "repair"):
         parser.error("--by-listing goes with verify and repair")
+    if options.late_check and options.end_date:
+        parser.error("--late-check goes with what is loaded up to now, not with --end-date")
     if options.late_check and options.write_disposition in ("append", "replace"):
         parser.error("--late-check merges what it brings; it does not go with --write-disposition")
     if options.late_check and "events" not in (options.resources or DEFAULT_TABLES):

@@ -13,15 +13,21 @@ from typing import Any
 
 import dlt
 
-from .counts import Hours, by_hour
+from .counts import Hours, by_hours
 from .settings import CHUNK_DAYS, UNCOUNTED_CHUNK_DAYS
-from .windows import DAY, HOUR, Window, union
+from .windows import DAY, HOUR, Window, subtract, union
 
 Plan = dict[str, list[Window]]
 """What is read of each project, by its id."""
 
+SOURCE = "sentry"
+"""The name of this source, and of its schema."""
+
 LEFT = "history_left"
 """The name under which a table's metrics say what is left."""
+
+TAIL_SECONDS = 2 * HOUR
+"""What came since the last run is no history to be cut up while it is this short."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,39 @@ def history_left(pipeline: dlt.Pipeline) -> dict[str, Left]:
     trace = pipeline.last_trace
     extracted = trace.last_extract_info if trace else None
     found: dict[str, Left] = {}
-    for steps in extracted.metrics.values() if extracted else ():
+    for load_id, steps in extracted.metrics.items() if extracted else ():
         for step in steps:
             for name, resource in step["resource_metrics"].items():
-                noted: Any = (resource.custom_metrics or {}).get(LEFT)
-                if noted:
-                    found[name] = Left(**noted)
+                noted: Any = (resource.custom_metrics or {}).get(LEFT, {})
+                # dlt keeps the metrics of an earlier run of the same source where a table was not read in this one
+                if noted.get("load_id") == load_id and _was_paid_off(pipeline, name, noted):
+                    found[name] = Left(noted["days"], noted["wanted_days"], noted["events"])
     return found
+
+
+def _was_paid_off(pipeline: dlt.Pipeline, table: str, noted: Mapping[str, Any]) -> bool:
+    """Whether the run has read some of the history that was missing: else another one would not either."""
+    source: Any = pipeline.state.get("sources", {}).get(noted["source"], {})
+    covered = source.get("resources", {}).get(table, {}).get("covered", {})
+    return any(
+        seconds_of(
+            history(Window(*noted["wanted"]), [Window(*window) for window in covered.get(project_id, ())])
+        )
+        < before
+        for project_id, before in noted["owed"].items()
+    )
+
+
+def history(wanted: Window, covered: Iterable[Window]) -> list[Window]:
+    """What is missing but for the newest hours, which any run brings: what history a project lacks."""
+    missing = subtract(wanted, covered)
+    is_tail = bool(missing) and missing[-1].end == wanted.end and missing[-1].seconds <= TAIL_SECONDS
+    return missing[:-1] if is_tail else missing
+
+
+def seconds_of(windows: Iterable[Window]) -> int:
+    """Their lengths together."""
+    return sum(window.seconds for window in windows)
 
 
 def chunk(
@@ -86,10 +118,12 @@ def chunk(
         A window at one end of the plan, cut at a full hour.
     """
     span = span_of(plan)
+    if hours is not None and by_hours(hours, span) <= events:
+        return span
     days = UNCOUNTED_CHUNK_DAYS if hours is None else CHUNK_DAYS
     brought, edge = 0, None
     for hour in sorted(hours or (), reverse=newest_first):
-        count = by_hour({hour: (hours or {})[hour]}, span)
+        count = by_hours({hour: (hours or {})[hour]}, span)
         if brought and brought + count > events:
             edge = hour + HOUR if newest_first else hour
             break
@@ -130,9 +164,9 @@ def left_of(
     )
     if not outside:
         return None
-    counted = None if hours is None else sum(by_hour(hours, window) for window in outside)
+    counted = None if hours is None else sum(by_hours(hours, window) for window in outside)
     return Left(
-        days=round(sum(window.seconds for window in outside) / DAY, 2),
+        days=round(seconds_of(outside) / DAY, 2),
         wanted_days=round(wanted.seconds / DAY, 2),
         events=counted,
     )

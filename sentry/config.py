@@ -209,11 +209,13 @@ def _without_credentials(text: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
-def time_range(start_date: object, end_date: object) -> tuple[datetime | None, datetime | None]:
+def time_range(
+    start_date: object, end_date: object, days: int = HISTORY_DAYS
+) -> tuple[datetime | None, datetime | None]:
     """The range of time that a user asks for.
 
     Returns:
-        Start and end, UTC; without an end both may be None, with one the start is at the most 90 days back.
+        Start and end, UTC; without an end both may be None, with one the start is ``days`` before it if not given.
 
     Raises:
         SentryConfigurationError: One of them is not a moment, or the end is not after the start.
@@ -221,11 +223,10 @@ def time_range(start_date: object, end_date: object) -> tuple[datetime | None, d
     start, end = _moment("start_date", start_date), _moment("end_date", end_date)
     if end is None:
         return start, None
-    start = start or datetime.now(UTC) - timedelta(days=HISTORY_DAYS)
+    start = start or end - timedelta(days=days)
     if start >= end:
         raise SentryConfigurationError(
-            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC "
-            f"(without a start_date, {HISTORY_DAYS} days back)."
+            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC."
         )
     return start, end
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from . import errors
 from .client import SentryClient
-from .settings import COUNTED_AT_ONCE, PAGE_SIZE
+from .log import logger
+from .settings import ALL_ACCESSIBLE, COUNTED_AT_ONCE, PAGE_SIZE
 from .windows import HOUR, Window, floor_seconds, parse_time
 
 Hours = dict[int, int]
@@ -45,6 +46,10 @@ class EventCounter:
 
         Returns:
             Numbers of events by the second in which the hour begins; None if this server does not count.
+
+        Raises:
+            SentryBadRequestError: The server may answer for one project at a time only.
+            SentryPermissionError: One of the projects cannot be read.
         """
         start, end = window.start // HOUR * HOUR, -(-window.end // HOUR) * HOUR
         parts = [
@@ -63,13 +68,13 @@ class EventCounter:
             found |= counted
         return {hour: count for hour, count in found.items() if count}
 
-    def oldest(self, project_ids: Sequence[str], first: int, now: int) -> int | None:
+    def oldest(self, project_id: str, first: int, now: int) -> int | None:
         """From when on the server answers for error events: ``first``, or the edge of its retention.
 
         The edge is found by halving, to the hour, and given a little too early rather than too late.
 
         Args:
-            project_ids: Which projects; ``-1`` stands for all.
+            project_id: Any project: all have the same retention.
             first: The first second wanted.
             now: The server's time; it surely answers for the hour before.
 
@@ -78,7 +83,7 @@ class EventCounter:
         """
         with self._lock:
             if first not in self._oldest:
-                self._oldest[first] = self._find_oldest(project_ids, first, now)
+                self._oldest[first] = self._find_oldest([project_id], first, now)
             return self._oldest[first]
 
     def _find_oldest(self, project_ids: Sequence[str], first: int, now: int) -> int | None:
@@ -101,6 +106,8 @@ class EventCounter:
             if _is_beyond_retention(refusal):
                 return False
             raise
+        except errors.SentryPermissionError:
+            return None
 
     def _ask(self, project_ids: Sequence[str], window: Window) -> Hours | None:
         """Ask in the first way that this server knows; ways it does not know are not tried again."""
@@ -109,8 +116,9 @@ class EventCounter:
                 try:
                     return self._ways[0](project_ids, window)
                 except errors.SentryRequestError as refusal:
-                    if _is_beyond_retention(refusal) or not _is_about_the_server(refusal):
+                    if _is_beyond_retention(refusal) or not _is_lacking(refusal, project_ids):
                         raise
+                    logger.info("Not counting events that way: %s", refusal)
                     self._ways.pop(0)
             return None
 
@@ -163,7 +171,7 @@ class EventCounter:
         return found
 
 
-def by_hour(hours: Mapping[int, int], window: Window) -> int:
+def by_hours(hours: Mapping[int, int], window: Window) -> int:
     """How many of the events counted lie in the hours that a window touches."""
     return sum(count for hour, count in hours.items() if hour < window.end and hour + HOUR > window.start)
 
@@ -177,6 +185,9 @@ def _is_beyond_retention(refusal: errors.SentryRequestError) -> bool:
     return refusal.status == 400 and "date range" in str(refusal).lower()
 
 
-def _is_about_the_server(refusal: errors.SentryRequestError) -> bool:
-    """Whether this server, plan or token lacks the way of asking; anything else may pass or is an error."""
-    return refusal.status in (400, 403, 404, 410, 500)
+def _is_lacking(refusal: errors.SentryRequestError, project_ids: Sequence[str]) -> bool:
+    """Whether the server or plan lacks this way of asking; else it may be about some of the projects."""
+    is_about_one = len(project_ids) == 1 and tuple(project_ids) != ALL_ACCESSIBLE
+    if refusal.status in (400, 403):
+        return is_about_one and refusal.status == 400
+    return refusal.status != 401

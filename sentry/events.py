@@ -6,7 +6,7 @@ and 60 a minute on sentry.io, and answers 10 full or 100 simple events a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -39,33 +39,36 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     """
     scan = event_scan(run, project, full=full, when_ignored=progress.reads_whole)
     for window in reversed(progress.plan(run.project_ids, sweeps=False)[project.id]):
-        oldest = window.end
+        oldest: int | None = None
         for rows in scan.read(window):
             _check_project(rows, project)
-            oldest = min([oldest, *(floor_seconds(time) for row in rows if (time := scan.time_of(row)))])
+            seconds = [floor_seconds(time) for row in rows if (time := scan.time_of(row)) is not None]
+            oldest = min([*seconds, *([] if oldest is None else [oldest])], default=None)
             yield [event_row(EVENTS, run, row, project) for row in rows]
-        _warn_of_a_short_list(run, project, Window(window.start, oldest))
+        if oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR:
+            _warn_of_a_short_list(run, progress, project, window)
         progress.cover([project.id], window)
     progress.finish()
 
 
-def _warn_of_a_short_list(run: Run, project: Project, empty: Window) -> None:
+def _warn_of_a_short_list(run: Run, progress: Progress, project: Project, read: Window) -> None:
     """Some servers of 2019 to 2025 list no events older than a week, and do not say so.
 
     Args:
         run: The extraction.
+        progress: What is wanted.
         project: Whose events were read.
-        empty: From the start of a window to the oldest event that was listed in it.
+        read: A window that has brought none older than that.
     """
-    unlisted = empty.intersect(Window(0, run.now - LISTED_DAYS * DAY - HOUR))
-    if empty.end <= run.now - LISTED_DAYS * DAY - HOUR or unlisted.seconds < HOUR:
+    listed_from = (run.now - LISTED_DAYS * DAY) // HOUR * HOUR - HOUR
+    hidden = read.intersect(Window(0, listed_from)).full_hours()
+    if not hidden.seconds or not run.count([project.id], hidden):
         return
-    counted = sum((run.count([project.id], unlisted) or {}).values())
-    if counted:
-        run.warn_once(
-            f"{project.slug}: this server lists only the events of the last {LISTED_DAYS} days; {counted:,} older "
-            "ones that it counts cannot be loaded. Run at least once a week, or update the server."
-        )
+    older = run.count([project.id], Window(progress.wanted.start, listed_from).full_hours()) or {}
+    run.warn_once(
+        f"{project.slug}: this server counts {sum(older.values()):,} events older than {LISTED_DAYS} days and does "
+        "not list them, so they cannot be loaded. Run at least once a week, or update the server."
+    )
 
 
 def events_path(run: Run, project: Project) -> str:
@@ -129,20 +132,41 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
     plan = progress.plan(run.project_ids, sweeps=False)
     refusals, asked = Refusals(run), 0
     progress.hold()
-    for issues in seen_issues(run, progress, sweeps=False):
-        asked += len(issues)
-        for issue, outcome in in_parallel(run, partial(_events_of_issue, table, run, plan), issues):
+    for issues in _with_debtors(seen_issues(run, progress, sweeps=False), progress):
+        wanted = [
+            (issue, progress.owed_of(issue["id"], plan.get(issue["project"]["id"], []))) for issue in issues
+        ]
+        asked += len(wanted)
+        for (issue, windows), outcome in in_parallel(run, partial(_events_of_issue, table, run), wanted):
             try:
                 yield outcome()
+            except errors.SentryNotFoundError:
+                progress.pay(issue["id"])  # deleted or merged since it was listed
             except errors.SentryRequestError as refusal:
-                refusals.note(str(issue["id"]), refusal)
-                refusals.projects.add(str(issue["project"]["id"]))
+                refusals.note(issue["id"], refusal)
+                progress.owe(issue["id"], issue["project"], windows)
+            else:
+                progress.pay(issue["id"])
     refusals.conclude(asked)
-    progress.settle(refusals.projects)
+    progress.settle(())
     progress.finish()
 
 
-def _events_of_issue(table: Table, run: Run, plan: Mapping[str, list[Window]], issue: Row) -> list[Row]:
+def _with_debtors(pages: Iterator[list[Row]], progress: Progress) -> Iterator[list[Row]]:
+    """The issues seen, and behind them those others whose events earlier runs could not read."""
+    seen: set[str] = set()
+    for issues in pages:
+        seen.update(issue["id"] for issue in issues)
+        yield issues
+    yield [
+        {"id": issue_id, "project": project}
+        for issue_id, project in progress.debtors().items()
+        if issue_id not in seen
+    ]
+
+
+def _events_of_issue(table: Table, run: Run, wanted: tuple[Row, list[Window]]) -> list[Row]:
+    issue, windows = wanted
     project = Project(str(issue["project"]["id"]), str(issue["project"]["slug"]))
     path = path_of(table, run, {"issue": str(issue["id"])})
     simple = {"per_page": str(PAGE_SIZE)}
@@ -155,7 +179,6 @@ def _events_of_issue(table: Table, run: Run, plan: Mapping[str, list[Window]], i
         params={**simple, **table.params},
         cheap_params=simple,
     )
-    windows = plan.get(project.id, [])
     return [
         event_row(table, run, row, project)
         for window in windows

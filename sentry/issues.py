@@ -47,7 +47,7 @@ def read_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[Row
     seen: set[str] = set()
     for rows in seen_issues(run, progress, query=table.params.get("query", ""), seen=seen):
         yield [_finish(table, run, row) for row in rows]
-    if progress.is_sweep:
+    if progress.marks:
         swept, project_ids = progress.swept
         yield from read_vanished(table, run, swept, seen, project_ids)
     progress.finish()

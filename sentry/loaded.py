@@ -12,11 +12,15 @@ from dlt.common.schema import Schema
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
+from .backfill import SOURCE
 from .client import Row
-from .table import Table, column_name
+from .table import OF_ORGANIZATION, OF_PROJECT, Table, column_name
 
-SCHEMA = "sentry"
-"""dlt's name for the schema of this source."""
+_ADDED = {
+    *(column.name for column in (*OF_ORGANIZATION, *OF_PROJECT)),
+    *("assigned_to_type", "assigned_to_id", "is_deleted", "deleted_at", "merged_into"),
+}
+"""Columns of issues that are not Sentry's; they go by the same name in the rows that are extracted."""
 
 _ROWS_AT_ONCE = 1000
 
@@ -27,16 +31,18 @@ class Loaded:
     Args:
         pipeline: The pipeline.
         table: The table.
+        schema_name: dlt's name for the source, by which its schema goes too.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, table: Table) -> None:
+    def __init__(self, pipeline: dlt.Pipeline, table: Table, schema_name: str = SOURCE) -> None:
         self._pipeline = pipeline
         self._table = table
+        self._schema_name = schema_name
 
     @property
     def exists(self) -> bool:
         """Whether rows were ever loaded into it."""
-        known = SCHEMA in self._pipeline.schemas
+        known = self._schema_name in self._pipeline.schemas
         return known and self._name in self._schema.data_table_names(seen_data_only=True)
 
     def values(self, names: Sequence[str], where: exp.Condition | None = None) -> Iterator[tuple[Any, ...]]:
@@ -68,11 +74,9 @@ class Loaded:
         Args:
             where: Which rows.
         """
-        columns = [
-            column
-            for column in self._schema.get_table_columns(self._name)
-            if not column.startswith(self._schema.naming.normalize_identifier("_dlt_"))
-        ]
+        naming = self._schema.naming
+        dlts_own = {naming.normalize_identifier(name) for name in ("_dlt_id", "_dlt_load_id", "_dlt_root_id")}
+        columns = [column for column in self._schema.get_table_columns(self._name) if column not in dlts_own]
         for values in self.values(columns, where):
             yield {
                 self._field_name(column): self._restored(column, value)
@@ -107,6 +111,14 @@ class Loaded:
         """Rows with a column before a moment."""
         return exp.LT(this=self._column(name), expression=_moment(moment))
 
+    def is_true(self, name: str) -> exp.Condition:
+        """Rows with a column that is true."""
+        return exp.EQ(this=self._column(name), expression=exp.true())
+
+    def is_given(self, name: str) -> exp.Condition:
+        """Rows with a column that is not null."""
+        return exp.not_(exp.Is(this=self._column(name), expression=exp.null()))
+
     def is_one_of(self, name: str, values: Iterable[str]) -> exp.Condition:
         """Rows with a column that has one of some texts."""
         texts = [exp.Literal.string(value) for value in values]
@@ -114,7 +126,7 @@ class Loaded:
 
     @property
     def _schema(self) -> Schema:
-        return self._pipeline.schemas[SCHEMA]
+        return self._pipeline.schemas[self._schema_name]
 
     @property
     def _name(self) -> str:
@@ -131,7 +143,7 @@ class Loaded:
         yield from self._execute(query if where is None else query.where(where))
 
     def _execute(self, query: exp.Select) -> Iterator[tuple[Any, ...]]:
-        with self._pipeline.sql_client(SCHEMA) as client:
+        with self._pipeline.sql_client(self._schema_name) as client:
             sql = _in_dialect(query, client, self._name)
             if client.capabilities.sqlglot_dialect in (
                 "postgres",
@@ -146,7 +158,8 @@ class Loaded:
         """Sentry's name for a column, so that a user's own ``add_map`` meets the names it knows."""
         first, *others = column.split("_")
         camel = first + "".join(part.capitalize() for part in others)
-        return camel if column in self._table.column_types and column_name(camel) == column else column
+        is_sentrys = column in self._table.column_types and column not in _ADDED
+        return camel if is_sentrys and column_name(camel) == column else column
 
     def _restored(self, column: str, value: Any) -> Any:
         kind = self._schema.get_table_columns(self._name)[column].get("data_type")

@@ -16,7 +16,8 @@ import dlt
 from dlt.extract import DltResource
 from dlt.extract.incremental import Incremental
 
-from .backfill import LEFT, Left, Plan, chunk, left_of, span_of, within
+from .backfill import LEFT, Left, Plan, chunk, history, left_of, seconds_of, span_of, within
+from .client import Row
 from .errors import SentryConfigurationError
 from .run import Run
 from .settings import HISTORY_DAYS, SHORTEST_RETENTION_SECONDS, SWEEP_SLACK_SECONDS
@@ -86,7 +87,7 @@ class Progress:
         self._kind = kind
         self._lookback = max(choices.lookback, kind.lookback)
         self._disposition = disposition_of(resource)
-        self._sweeps = False
+        self._due: set[str] = set()
         self._swept = Window(0, 0)
         self._kept_since = 0
         self._read: set[tuple[str, Window]] = set()
@@ -94,6 +95,7 @@ class Progress:
         self._exact = _exact_window(self._cursor)
         self._chunked = kind.chunked and choices.chunk_events > 0 and choices.again is None
         self._chunked = self._chunked and self._exact is None and self._disposition != "replace"
+        self._debts: dict[str, dict[str, Any]] = self._state.setdefault("debts", {})
         self._warn_of_limits()
 
     @property
@@ -115,42 +117,42 @@ class Progress:
         return self._disposition == "append"
 
     @property
-    def is_sweep(self) -> bool:
-        """Whether the plan of this run is to read everything again."""
-        return self._sweeps
+    def swept(self) -> tuple[Window, set[str]]:
+        """What a sweep has read whole, but for what the server may have forgotten, and of which projects."""
+        whole = {project_id for project_id, window in self._read if window == self._swept}
+        return self._swept.intersect(Window(self._kept_since, self._now)), whole & self._due
 
     @property
-    def swept(self) -> tuple[Window, set[str]]:
-        """What the sweep has read whole, but for what the server may have forgotten, and of which projects."""
-        whole = {project_id for project_id, window in self._read if window == self._swept}
-        return self._swept.intersect(Window(self._kept_since, self._now)), whole
+    def marks(self) -> bool:
+        """Whether rows that a sweep does not show any more are to be marked: they stay only under merge."""
+        return bool(self._due) and self._disposition == "merge"
 
     def plan(self, project_ids: Iterable[str], *, sweeps: bool = True) -> Plan:
         """What this run reads of each project, oldest first: all that is wanted in a sweep, else what is missing.
 
         One run has one plan for a table: it is not made again once something of it was read.
         """
-        self._sweeps = sweeps and self._is_sweep_due()
         ids = list(project_ids)
+        if sweeps:
+            self._due = {project_id for project_id in ids if self._is_sweep_due(project_id)}
         return self._run.once(("plan", self._name), lambda: self._make_plan(ids))
 
     def _make_plan(self, project_ids: list[str]) -> Plan:
-        if self._sweeps:
-            plan = self._within_retention({project_id: [self.wanted] for project_id in project_ids})
-            self._swept = span_of(plan)
-            return plan
+        if self._due:
+            whole = self._within_retention({project_id: [self.wanted] for project_id in self._due})
+            self._swept = span_of(whole)
+            rest = {project_id: self._missing(project_id) for project_id in project_ids}
+            return self._within_retention(rest) | whole
         missing = {project_id: self._missing(project_id) for project_id in project_ids}
-        if not self._chunked:
-            return self._within_retention(missing)
-        return self._first_chunk(missing)
+        return self._first_chunk(missing) if self._chunked else self._within_retention(missing)
 
-    def _is_sweep_due(self) -> bool:
-        """Whether the last time that everything was read is too long ago."""
+    def _is_sweep_due(self, project_id: str) -> bool:
+        """Whether all of a project was read too long ago, or less than is wanted now."""
         if self._exact is not None or self.only_adds or self._choices.again is not None:
             return False
-        swept_at = self._state.get("swept_at")
-        due = self._choices.sweep_interval * 3600 - SWEEP_SLACK_SECONDS
-        return swept_at is None or self._now - swept_at >= due
+        swept_at, start = self._state.get("swept", {}).get(project_id, (None, 0))
+        due = self._choices.sweep_interval * HOUR - SWEEP_SLACK_SECONDS
+        return swept_at is None or start > self.wanted.start or self._now - swept_at >= due
 
     def _missing(self, project_id: str) -> list[Window]:
         if self._choices.again is not None:
@@ -167,57 +169,58 @@ class Progress:
 
     def _first_chunk(self, missing: Plan) -> Plan:
         """As much of what is missing as one load should bring; says in the metrics what is left then."""
-        gaps = {project_id: self._gaps(project_id) for project_id in missing}
-        fresh = {project_id for project_id in missing if self._is_fresh(project_id)}
-        long = any(self._unread(project_id) > 2 * HOUR for project_id in missing.keys() - fresh)
-        if self._state.get("reads_whole") or not (long or any(gaps.values())):
+        covered = {project_id: self._windows(project_id) for project_id in missing}
+        owed = {project_id: history(self.wanted, windows) for project_id, windows in covered.items()}
+        stuck = self._stuck() & {project_id for project_id, windows in owed.items() if windows}
+        if self._state.get("reads_whole") or not any(owed.values()):
+            self._state.pop("tried", None)
             return self._within_retention(missing)
+        turn = {project_id for project_id, windows in owed.items() if windows} - stuck or stuck
+        waiting = {project_id for project_id in missing if turn != stuck and self._is_fresh(project_id)}
         plan = self._within_retention(
-            {
-                project_id: gaps[project_id] if project_id in fresh else missing[project_id]
-                for project_id in missing
-            }
+            {project_id: (owed if project_id in waiting else missing)[project_id] for project_id in turn}
         )
-        stuck = self._stuck()
-        moving = {project_id: plan[project_id] for project_id in plan if project_id not in stuck} or plan
-        if not any(moving.values()):
-            moving = plan
-        span, reading = span_of(moving), [project_id for project_id, windows in moving.items() if windows]
-        hours = self._run.count(reading, span) if reading else {}
-        chosen = chunk(moving, hours, self._choices.chunk_events, newest_first=self._choices.newest_first)
-        left = left_of(moving, chosen, hours, self.wanted) if moving is not plan or not stuck else None
-        if left is None and fresh:
-            left = Left(days=0.0, wanted_days=round(self.wanted.seconds / DAY, 2), events=0)
-        if left is not None:
-            self._metrics[LEFT] = asdict(left)
+        hours = self._run.count(sorted(turn), span_of(plan)) if any(plan.values()) else {}
+        chosen = chunk(plan, hours, self._choices.chunk_events, newest_first=self._choices.newest_first)
+        self._note_left(left_of(plan, chosen, hours, self.wanted), owed, waits=bool(waiting))
         part = within(plan, chosen)
         self._state["tried"] = {
             project_id: [[window.start, window.end] for window in windows]
             for project_id, windows in part.items()
         }
-        return part
+        others = missing.keys() - turn - stuck - waiting
+        return {project_id: [] for project_id in missing} | part | {other: missing[other] for other in others}
+
+    def _note_left(self, left: Left | None, owed: Plan, *, waits: bool) -> None:
+        """What is left goes into the metrics, with what was owed before: a run that pays nothing off is stuck."""
+        if left is None and waits:
+            left = Left(days=0.0, wanted_days=round(self.wanted.seconds / DAY, 2), events=0)
+        if left is not None:
+            self._metrics[LEFT] = {
+                **asdict(left),
+                "load_id": self._run.load_id,
+                "source": dlt.current.source_schema().name,
+                "wanted": [self.wanted.start, self.wanted.end],
+                "owed": {project_id: seconds_of(windows) for project_id, windows in owed.items()},
+            }
 
     def _stuck(self) -> set[str]:
-        """Projects of which the last run could not read what it wanted to: they must not keep others waiting."""
+        """Projects of which earlier runs could not read what they tried: they must not keep others waiting."""
         tried: dict[str, list[list[int]]] = self._state.get("tried", {})
-        return {
+        failed = {
             project_id
             for project_id, windows in tried.items()
             for start, end in windows
             if subtract(Window(start, end), self._windows(project_id))
         }
+        not_tried_again = {
+            project_id for project_id in self._state.get("stuck", ()) if not tried.get(project_id)
+        }
+        self._state["stuck"] = sorted(failed | not_tried_again)
+        return failed | not_tried_again
 
     def _newest(self, project_id: str) -> int:
         return max((window.end for window in self._windows(project_id)), default=0)
-
-    def _gaps(self, project_id: str) -> list[Window]:
-        """What is missing before the newest moment that was read."""
-        wanted = self.wanted
-        newest = min(wanted.end, self._newest(project_id))
-        return subtract(Window(wanted.start, max(wanted.start, newest)), self._windows(project_id))
-
-    def _unread(self, project_id: str) -> int:
-        return sum(window.seconds for window in subtract(self.wanted, self._windows(project_id)))
 
     def _is_fresh(self, project_id: str) -> bool:
         """Whether a project was read to its end so lately that this can wait until history is in."""
@@ -226,31 +229,49 @@ class Progress:
     def _within_retention(self, plan: Plan) -> Plan:
         """The plan without what the server has forgotten; says once which days are lost."""
         oldest = span_of(plan).start
-        if not self._kind.retained or not oldest or oldest >= self._now - SHORTEST_RETENTION_SECONDS:
+        is_surely_kept = not self._due and oldest >= self._now - SHORTEST_RETENTION_SECONDS
+        if not self._kind.retained or not oldest or is_surely_kept:
             return plan
-        horizon = self._run.oldest_answered(oldest)
+        horizon = self._horizon(oldest)
         if horizon is None:
             self._warn_of_unknown_retention(oldest)
-            self._kept_since = self._now - HISTORY_DAYS * DAY
+            self._kept_since = self._now - SHORTEST_RETENTION_SECONDS
             return plan
         forgotten = Window(oldest, horizon)
-        lost = {
-            part
-            for project_id, windows in plan.items()
-            for window in windows
-            for part in subtract(window.intersect(forgotten), self._windows(project_id))
-        }
-        if lost:
-            first = min(part.start for part in lost)
-            self._run.warn_once(
-                f"History is wanted from {sentry_time(first)} UTC, but this server answers only from "
-                f"{sentry_time(horizon)} UTC: it has forgotten the {(horizon - first) / DAY:.1f} days between, and "
-                "they are not loaded. What was loaded before stays."
-            )
+        self._warn_of_lost_days(plan, forgotten)
         for project_id, windows in plan.items():
             for window in windows:
                 self.cover([project_id], window.intersect(forgotten))
         return within(plan, Window(horizon, self._now if self._exact is None else self._exact.end))
+
+    def _horizon(self, oldest: int) -> int | None:
+        """From when on the server answers; asked once a day, because finding its edge takes a dozen requests."""
+        known = dlt.current.source_state().setdefault("retention", {})
+        if self._now - known.get("asked_at", 0) >= DAY - SWEEP_SLACK_SECONDS or oldest < known["from"]:
+            horizon = self._run.oldest_answered(oldest)
+            if horizon is None:
+                return None
+            age = None if horizon <= oldest else self._now - horizon
+            known.update({"asked_at": self._now, "from": oldest, "age": age})
+        return oldest if known["age"] is None else max(oldest, self._now - int(known["age"]))
+
+    def _warn_of_lost_days(self, plan: Plan, forgotten: Window) -> None:
+        """Say which days cannot be loaded, unless it was said before of as early a start."""
+        told: int | None = self._state.get("told_of")
+        lost = [
+            part
+            for project_id, windows in plan.items()
+            for window in windows
+            for part in subtract(window.intersect(forgotten), self._windows(project_id))
+        ]
+        if lost and (told is None or forgotten.start < told):
+            self._run.warn_once(
+                f"History is wanted from {sentry_time(forgotten.start)} UTC, but this server answers only from "
+                f"{sentry_time(forgotten.end)} UTC: the {forgotten.seconds / DAY:.1f} days between are lost. What "
+                "was loaded before stays."
+            )
+            if self._exact is None:
+                self._state["told_of"] = forgotten.start
 
     def hold(self) -> None:
         """Note nothing as read until ``settle``: what hangs on the rows is still to be read."""
@@ -261,7 +282,27 @@ class Progress:
         held, self._held = self._held or [], None
         for project_ids, window in held:
             self.cover([project_id for project_id in project_ids if project_id not in without], window)
-        self._sweeps = self._sweeps and not without
+        self._due -= set(without)
+
+    def debtors(self) -> dict[str, Row]:
+        """Parents of which earlier runs could not read all, by id, with what ``owe`` was told of them."""
+        return {name: debt["about"] for name, debt in self._debts.items()}
+
+    def owe(self, name: str, about: Row, windows: list[Window]) -> None:
+        """Note that a parent could not be read: its windows count as read, and it is asked again by later runs."""
+        if self._exact is None:
+            parts = [[window.start, window.end] for window in union(windows)]
+            about = {key: str(about.get(key)) for key in ("id", "slug")}
+            self._debts[name] = {"about": about, "windows": parts}
+
+    def owed_of(self, name: str, windows: list[Window]) -> list[Window]:
+        """What is to be read of a parent: the windows of this run, and those that it could not be read before."""
+        before = self._debts.get(name, {}).get("windows", ())
+        return union([*windows, *(Window(start, end) for start, end in before)])
+
+    def pay(self, name: str) -> None:
+        """Note that nothing of a parent is owed any more."""
+        self._debts.pop(name, None)
 
     def start_over_for(self, name: str, values: Collection[str]) -> None:
         """Read everything again if what is asked for has grown since the last run."""
@@ -269,12 +310,12 @@ class Progress:
         if self._exact is None:
             if set(values) - known:
                 self._covered.clear()
-                self._state.pop("swept_at", None)
+                self._state.pop("swept", None)
             self._state[name] = sorted(values)
 
     def reads_whole(self) -> None:
         """Note that the server ignores windows: reading a history in parts would read it over and over."""
-        if self._chunked:
+        if LEFT in self._metrics and not self._state.get("reads_whole"):
             self._run.warn_once(
                 "This server ignores start and end in its lists of events, so that a history cannot be read in "
                 "parts: what is left of it comes in one load."
@@ -283,16 +324,24 @@ class Progress:
 
     def cover(self, project_ids: Iterable[str], window: Window) -> None:
         """Note that a window was read whole."""
+        window = window.intersect(Window(0, self._now))  # what has not come yet is never read
+        if not window.seconds:
+            return
         if self._held is not None:
             self._held.append((list(project_ids), window))
             return
-        self._read |= {(project_id, window) for project_id in project_ids}
-        if self._exact is None:
-            for project_id in project_ids:
-                if window.end >= self._newest(project_id):
-                    self._read_at[project_id] = self._now
+        for project_id in project_ids:
+            self._read.add((project_id, window))
+            if self._exact is None:
+                self._note_when_read(project_id, window)
                 merged = union([*self._windows(project_id), window])
                 self._covered[project_id] = [[part.start, part.end] for part in merged]
+
+    def _note_when_read(self, project_id: str, window: Window) -> None:
+        newest = self._newest(project_id)
+        holds_lookback = not newest or window.start <= max(self.wanted.start, newest - self._lookback)
+        if window.end >= newest and holds_lookback:
+            self._read_at[project_id] = self._now
 
     def _warn_of_limits(self) -> None:
         if self._exact is not None and self._exact.end > self._now:
@@ -318,8 +367,8 @@ class Progress:
             newest = max(map(self._newest, self._covered), default=0)
             end = newest if self._chunked and newest else self._now
             self._cursor.advance(datetime.fromtimestamp(end, UTC))
-            if self._sweeps:
-                self._state["swept_at"] = self._now
+            swept: dict[str, list[int]] = self._state.setdefault("swept", {})
+            swept |= {project_id: [self._now, self.wanted.start] for project_id in self.swept[1]}
 
     def _windows(self, project_id: str) -> list[Window]:
         return [Window(start, end) for start, end in self._covered.get(project_id, [])]

@@ -25,7 +25,7 @@ from .releases import read_of_releases, read_releases
 from .run import CurrentRun, Project, Run
 from .selection import UNREADABLE
 from .settings import CHANGING_LOOKBACK_SECONDS, FIRST_RELEASE
-from .table import Table
+from .table import Table, column_name
 from .usage import read_days
 
 Pages = Iterator[list[Row]]
@@ -122,6 +122,7 @@ def _guarded(
     table: Table, context: Context, read: Callable[[Run], Pages], project: str | None = None
 ) -> Iterator[Any]:
     """The table's rows; the table, or one project of it, is skipped with a warning where it cannot be read."""
+    _check_naming()
     run = context.current_run()
     resource = dlt.current.resource()
     metrics, disposition = dlt.current.resource_metrics(), disposition_of(resource)
@@ -149,6 +150,20 @@ def _guarded(
         metrics["requests_of_run"] = run.requests_sent
     if not given:
         yield dlt.mark.materialize_table_schema()
+
+
+def _check_naming() -> None:
+    """Keys and columns are declared in snake case; under another convention rows would miss them.
+
+    A destination of the user's own takes names as they are, and that is well.
+    """
+    naming = dlt.current.source_schema().naming
+    is_chosen = dlt.config.get("schema.naming") is not None
+    if is_chosen and column_name("lastSeen") != naming.normalize_identifier("lastSeen"):
+        raise errors.SentryConfigurationError(
+            f"This source needs dlt's naming convention snake_case, not {naming.name()}. Take it out of the "
+            "configuration (schema.naming), or load into a pipeline of its own."
+        )
 
 
 def _skipped(table: Table, resource: DltResource, refusal: errors.SentryRequestError) -> Any:

@@ -22,7 +22,7 @@ from .counts import EventCounter, Hours
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
 from .log import logger
 from .refusals import server_time
-from .settings import CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL, PROJECTS_PER_REQUEST
+from .settings import ALL_ACCESSIBLE, CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL, PROJECTS_PER_REQUEST
 from .table import column_name
 from .windows import Window, floor_seconds
 
@@ -69,12 +69,14 @@ class Run:
         client: Reads the organization's data, at its region's host.
         organization: The organization.
         now: The pinned end of all windows, seconds since 1970, by the server's clock.
+        load_id: Id of the load that it is part of; None outside of a pipeline.
 
     Raises:
         SentryError: The organization cannot be told or read.
     """
 
     def __init__(self, connection: Connection, *, tag_keys: Sequence[str] = (), strict: bool = False) -> None:
+        self.load_id: str | None = None
         self.tag_keys = tuple(tag_keys)
         self.strict = strict
         self._connection = connection
@@ -129,12 +131,28 @@ class Run:
         """
         found: Hours = {}
         for selection in self._selections(project_ids):
-            counted = self._counter.hours(selection, window)
+            counted = self._count(selection, window)
             if counted is None:
                 return None
             for hour, count in counted.items():
                 found[hour] = found.get(hour, 0) + count
         return found
+
+    def _count(self, selection: Sequence[str], window: Window) -> Hours | None:
+        """Count for projects together, or one by one where that is refused; those without access count nothing."""
+        ids = self.project_ids if selection == ALL_ACCESSIBLE else selection
+        try:
+            return self._counter.hours(selection, window)
+        except (errors.SentryBadRequestError, errors.SentryPermissionError):
+            if len(ids) == 1:
+                return {}
+        counts = [self._count([project_id], window) for project_id in ids]
+        known = [count for count in counts if count is not None]
+        return (
+            {hour: sum(count.get(hour, 0) for count in known) for hour in set[int]().union(*known)}
+            if known
+            else None
+        )
 
     def oldest_answered(self, first: int) -> int | None:
         """From when on the server answers for error events: ``first`` or the edge of its retention.
@@ -142,12 +160,12 @@ class Run:
         Returns:
             Seconds since 1970; None if this server does not tell.
         """
-        selection = next(iter(self._selections(self.project_ids)), None)
-        return first if selection is None else self._counter.oldest(selection, first, self.now)
+        ids = self.project_ids
+        return self._counter.oldest(ids[0], first, self.now) if ids else first
 
     def _selections(self, project_ids: Sequence[str]) -> list[Sequence[str]]:
-        if self.all_projects and set(project_ids) == set(self.project_ids):
-            return [("-1",)] if project_ids else []
+        if self.all_projects and len(project_ids) > 1 and set(project_ids) == set(self.project_ids):
+            return [ALL_ACCESSIBLE]
         starts = range(0, len(project_ids), PROJECTS_PER_REQUEST)
         return [project_ids[first : first + PROJECTS_PER_REQUEST] for first in starts]
 
@@ -294,6 +312,7 @@ class CurrentRun:
             load_id = _from_pipeline(lambda: str(dlt.current.load_package_state()["load_id"]))
             if self._run is None or load_id is None or load_id != self._load_id:
                 self._run = self._make()
+                self._run.load_id = load_id
                 _claim_state(self._run.organization, self._connection)
                 self._load_id = load_id
             return self._run

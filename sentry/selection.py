@@ -17,13 +17,11 @@ from .client import Row
 from .log import logger
 from .progress import Progress, by_window, disposition_of
 from .run import Run
-from .settings import PROJECTS_PER_REQUEST
+from .settings import ALL_ACCESSIBLE, PROJECTS_PER_REQUEST
 from .windows import Window
 
 UNREADABLE = (errors.SentryPermissionError, errors.SentryNotFoundError, errors.SentryGoneError)
 """What the token, the plan or the server's version does not give; a 401 or a wrong organization is an error."""
-
-ALL_ACCESSIBLE = ("-1",)
 
 Selection = tuple[str, ...]
 """Values of the ``project`` parameter."""

@@ -33,6 +33,9 @@ SWEEP_SLACK_SECONDS = 300
 PROJECTS_PER_REQUEST = 50
 """Keeps the query string of a request that names projects below 2 KB; servers and proxies stop at 4 to 8."""
 
+ALL_ACCESSIBLE = ("-1",)
+"""The value of ``project`` that means all projects that the token can read, not only its user's own."""
+
 MOST_TAG_VALUES = 1000
 """Where Sentry ends a list of tag values without saying so."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import dlt
@@ -26,6 +27,8 @@ from .table import Table
 from .windows import DAY, Window
 
 _UNMARKED: Row = {"is_deleted": False, "deleted_at": None, "merged_into": None}
+
+_ENDING = ("pending_deletion", "deletion_in_progress", "pending_merge")
 
 
 def read_vanished(
@@ -46,18 +49,26 @@ def read_vanished(
         SentryRequestError: A refusal that is not about access.
     """
     with suppress(PipelineStateNotAvailable):
-        loaded = Loaded(dlt.current.pipeline(), table)
+        loaded = Loaded(dlt.current.pipeline(), table, dlt.current.source_schema().name)
         if loaded.exists:
             yield from _marked(loaded, run, swept, shown, project_ids)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An issue that the sweep should have shown; ``is_marked`` if it was found deleted lately."""
+
+    project_id: str
+    id: str
+    is_marked: bool
 
 
 def _marked(
     loaded: Loaded, run: Run, swept: Window, shown: Collection[str], project_ids: Collection[str]
 ) -> Iterator[list[Row]]:
     try:
-        candidates = _candidates(loaded, run, swept, shown, project_ids)
-        fates = _fates(run, candidates)
-        merged = {issue_id: fate for issue_id, fate in fates.items() if fate.get("merged_into")}
+        fates = _fates(run, _candidates(loaded, run, swept, shown, project_ids))
+        merged = {issue_id: fate for issue_id, fate in fates.items() if fate["merged_into"]}
         for issue_id, into in _merged_before(loaded, merged):
             fates.setdefault(issue_id, merged[into])
         ids = sorted(fates)
@@ -73,37 +84,36 @@ def _marked(
 
 def _candidates(
     loaded: Loaded, run: Run, swept: Window, shown: Collection[str], project_ids: Collection[str]
-) -> list[tuple[str, str]]:
-    """Ids of issues that should have been shown, with their projects' ids, in the order of these.
+) -> list[Candidate]:
+    """Issues that should have been shown, project by project.
 
-    An issue whose last event is about to age out may have done so in mid-sweep, hence a day of margin.
+    An issue whose last event is about to age out may have done so in mid-sweep, hence a day of margin. One that
+    was found deleted is asked for again for a while: a merge that takes long looks like a deletion.
     """
     since = datetime.fromtimestamp(swept.start + DAY, UTC)
-    deleted_since = datetime.fromtimestamp(run.now, UTC) - timedelta(seconds=MARKED_AGAIN_SECONDS)
+    deleted_since = datetime.fromtimestamp(run.now - MARKED_AGAIN_SECONDS, UTC)
     names = ["id", "project_id", "is_deleted", "deleted_at", "merged_into"]
     found = []
     for row in loaded.values(names, loaded.is_at_least("last_seen", since)):
         issue_id, project_id, is_deleted, deleted_at, merged_into = row
         is_settled = merged_into or (is_deleted and (not deleted_at or as_moment(deleted_at) < deleted_since))
         if issue_id not in shown and project_id in project_ids and not is_settled:
-            found.append((str(project_id), str(issue_id)))
-    return [(issue_id, project_id) for project_id, issue_id in sorted(found)]
+            found.append(Candidate(str(project_id), str(issue_id), is_marked=bool(is_deleted)))
+    return sorted(found, key=lambda candidate: (candidate.project_id, candidate.id))
 
 
-def _fates(run: Run, candidates: list[tuple[str, str]]) -> dict[str, Row]:
-    """What became of each candidate that is not there any more."""
-    missing = [issue_id for issue_id, _ in candidates]
-    if not run.is_before_organization_issues:
-        missing = [
-            issue_id
-            for first in range(0, len(candidates), IDS_PER_REQUEST)
-            for issue_id in _not_listed(run, candidates[first : first + IDS_PER_REQUEST])
-        ]
+def _fates(run: Run, candidates: list[Candidate]) -> dict[str, Row]:
+    """What became of each candidate, where that is news: its marks, by id."""
     fates: dict[str, Row] = {}
+    unlisted = candidates
+    if not run.is_before_organization_issues:
+        for first in range(0, len(candidates), IDS_PER_REQUEST):
+            fates |= _listed(run, candidates[first : first + IDS_PER_REQUEST])
+        unlisted = [candidate for candidate in candidates if candidate.id not in fates]
     refused: list[errors.SentryRequestError] = []
-    for issue_id, outcome in in_parallel(run, partial(_fate, run), missing):
+    for candidate, outcome in in_parallel(run, partial(_fate, run), unlisted):
         try:
-            fates[issue_id] = outcome()
+            fates[candidate.id] = outcome()
         except errors.SentryPermissionError as refusal:
             refused.append(refusal)
     if refused:
@@ -111,31 +121,45 @@ def _fates(run: Run, candidates: list[tuple[str, str]]) -> dict[str, Row]:
             f"{len(refused)} issues are not listed any more and may not be asked for, so they stay as they are, "
             f"such as: {refused[0]}"
         )
-    return {issue_id: fate for issue_id, fate in fates.items() if fate is not _UNMARKED}
-
-
-def _not_listed(run: Run, candidates: list[tuple[str, str]]) -> list[str]:
-    """Those of some issues that the server does not give when asked for them by id."""
-    params = {
-        "group": [issue_id for issue_id, _ in candidates],
-        "project": sorted({project_id for _, project_id in candidates}),
+    known = {candidate.id: candidate.is_marked for candidate in candidates}
+    return {
+        issue_id: fate
+        for issue_id, fate in fates.items()
+        if fate["merged_into"] or fate["is_deleted"] != known[issue_id]
     }
+
+
+def _listed(run: Run, candidates: list[Candidate]) -> dict[str, Row]:
+    """Those of some issues that the server gives when asked for them by id: they are there.
+
+    While one is being deleted or merged it may be given too; then nothing is new about it.
+    """
+    params = {
+        "group": [candidate.id for candidate in candidates],
+        "project": sorted({candidate.project_id for candidate in candidates}),
+    }
+    marked = {candidate.id: candidate.is_marked for candidate in candidates}
     path = ISSUES.path.format(organization=run.organization.slug)
     try:
-        pages = run.client.pages(path, params, scope=ISSUES.scope)
-        listed = {str(row.get("id")) for page in pages for row in page.rows}
+        rows = [row for page in run.client.pages(path, params, scope=ISSUES.scope) for row in page.rows]
     except (errors.SentryPermissionError, errors.SentryBadRequestError):
-        listed = set()
-    return [issue_id for issue_id, _ in candidates if issue_id not in listed]
+        return {}
+    return {
+        str(row["id"]): {**_UNMARKED, "is_deleted": marked[str(row["id"])]}
+        if str(row.get("status")) in _ENDING
+        else _UNMARKED
+        for row in rows
+        if str(row.get("id")) in marked
+    }
 
 
-def _fate(run: Run, issue_id: str) -> Row:
-    path = path_of(ISSUE_DETAILS, run, {"issue": issue_id})
+def _fate(run: Run, candidate: Candidate) -> Row:
+    path = path_of(ISSUE_DETAILS, run, {"issue": candidate.id})
     try:
         found = str(run.client.get(path, scope=ISSUES.scope).get("id"))
     except errors.SentryNotFoundError:
         return {**_UNMARKED, "is_deleted": True, "deleted_at": datetime.fromtimestamp(run.now, UTC)}
-    return _UNMARKED if found == issue_id else {**_UNMARKED, "merged_into": found}
+    return _UNMARKED if found == candidate.id else {**_UNMARKED, "merged_into": found}
 
 
 def _merged_before(loaded: Loaded, merged: Mapping[str, Row]) -> Iterator[tuple[str, str]]:

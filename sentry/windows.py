@@ -40,6 +40,11 @@ class Window:
         start = max(self.start, other.start)
         return Window(start, max(start, min(self.end, other.end)))
 
+    def full_hours(self) -> Window:
+        """The full hours in it; empty where there is none."""
+        start, end = -(-self.start // HOUR) * HOUR, self.end // HOUR * HOUR
+        return Window(start, max(start, end))
+
     def parameters(self) -> dict[str, str]:
         """``start`` and ``end`` as every Sentry version reads them: naive UTC, whole seconds."""
         return {"start": sentry_time(self.start), "end": sentry_time(self.end)}

@@ -1,0 +1,104 @@
+"""What a run that was killed leaves in dlt's working folder, and how the next one deals with it.
+
+dlt resumes what it finds whole: packages extracted or normalised. Killed between two of its steps it leaves a
+package twice, which it refuses from then on. Killed while a file is copied it cannot know whether that was done,
+and copies it once more, so that its rows come twice. Killed in extraction it leaves a folder for good.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.schema.typing import DLT_NAME_PREFIX, TSchemaTables
+from dlt.common.schema.utils import get_inherited_table_hint
+from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
+from dlt.common.storages.load_package import LoadJobInfo, LoadPackageInfo
+
+from .log import logger
+
+
+def finish_earlier_run(pipeline: dlt.Pipeline, **target: Any) -> bool:
+    """Load what an earlier run had read but not loaded, and remove what it had only begun.
+
+    No other run of this pipeline may be under way.
+
+    Args:
+        pipeline: The pipeline.
+        target: For ``pipeline.run``: destination and dataset.
+
+    Returns:
+        Whether there was something to load.
+
+    Raises:
+        PipelineStepFailed: It could not be loaded; it stays for the next try.
+    """
+    folder = Path(pipeline.working_dir)
+    extracts, loads = folder / "normalize", folder / "load"
+    _drop_what_is_further(extracts / NormalizeStorage.EXTRACTED_FOLDER, loads)
+    _file_what_is_loaded(loads)
+    _abort_what_is_uncertain(pipeline)
+    pending = bool(pipeline.has_pending_data)
+    if pending:
+        logger.info("Loading what an earlier run has left behind.")
+        pipeline.run(**target)
+    for extract in _folders(extracts):
+        if extract.name != NormalizeStorage.EXTRACTED_FOLDER:
+            shutil.rmtree(extract)
+    return pending
+
+
+def _drop_what_is_further(extracted: Path, loads: Path) -> None:
+    """Extracted packages of which there is a normalised one: that one is whole, as it came there by a rename."""
+    further = {
+        package.name
+        for name in (LoadStorage.NORMALIZED_FOLDER, LoadStorage.LOADED_FOLDER)
+        for package in _folders(loads / name)
+    }
+    for package in _folders(extracted):
+        if package.name in further:
+            shutil.rmtree(package)
+
+
+def _file_what_is_loaded(loads: Path) -> None:
+    """Packages that bear dlt's mark of completion: their rows are in the destination."""
+    for package in _folders(loads / LoadStorage.NORMALIZED_FOLDER):
+        if (package / PackageStorage.PACKAGE_COMPLETED_FILE_NAME).exists():
+            shutil.move(package, loads / LoadStorage.LOADED_FOLDER / package.name)
+
+
+def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
+    """Packages with a file that was being copied: dlt takes its state back to before them, and all is read again.
+
+    Rows that are only appended are another matter: what is certain of them would come twice, so dlt goes on.
+    """
+    for load_id in pipeline.list_normalized_load_packages():
+        package = pipeline.get_load_package_info(load_id)
+        noted = Path(package.package_path) / PackageStorage.PENDING_TRANSITIONS_FOLDER
+        begun = [
+            job.job_file_info
+            for job in package.jobs["started_jobs"]
+            if job.job_file_info.file_format != "sql" and not (noted / job.job_file_info.file_name()).exists()
+        ]
+        tables = package.schema.tables
+        if begun and not any(_only_adds(tables, job.job_file_info.table_name) for job in _jobs(package)):
+            logger.info("An earlier run was killed while it loaded; what it was loading is read again.")
+            pipeline.abort_packages()
+            return
+
+
+def _jobs(package: LoadPackageInfo) -> Iterator[LoadJobInfo]:
+    for jobs in package.jobs.values():
+        yield from jobs
+
+
+def _only_adds(tables: TSchemaTables, name: str) -> bool:
+    is_dlts_own = name.startswith(DLT_NAME_PREFIX)
+    return not is_dlts_own and get_inherited_table_hint(tables, name, "write_disposition") == "append"
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    yield from (path for path in (folder.iterdir() if folder.is_dir() else ()) if path.is_dir())
