@@ -31,7 +31,8 @@ from filelock import FileLock, Timeout
 
 from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
 from sentry.access import Report, check_access
-from sentry.audit import Day, Verification, forgotten
+from sentry.audit import forgotten
+from sentry.comparison import Day, Verification
 from sentry.leftovers import finish_earlier_run
 from sentry.settings import CHUNK_EVENTS
 
@@ -394,7 +395,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _check_combinations(parser: Parser, options: argparse.Namespace) -> None:
     """Refuse what would quietly do something else than it says."""
-    given = {name for name, value in vars(options).items() if value not in (None, False)} - {"command"}
+    given = {name for name, value in vars(options).items() if value is not None and value is not False} - {
+        "command"
+    }
     empty = [name for name in given if getattr(options, name) in ("", [""])]
     if empty:
         parser.error(f"--{empty[0].replace('_', '-')} is empty: leave it out, or give it a value")

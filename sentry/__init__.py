@@ -8,8 +8,9 @@ import dlt
 from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource
 
-from .audit import Repair, Verification, repair, verify
+from .audit import Repair, repair, verify
 from .backfill import history_left
+from .comparison import Verification
 from .config import connect, time_range
 from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError

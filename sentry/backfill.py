@@ -13,7 +13,7 @@ from typing import Any
 
 import dlt
 
-from .counts import Hours, by_hours
+from .counts import Hours, events_in
 from .settings import CHUNK_DAYS, UNCOUNTED_CHUNK_DAYS
 from .windows import DAY, HOUR, Window, subtract, union
 
@@ -103,6 +103,48 @@ def seconds_of(windows: Iterable[Window]) -> int:
     return sum(window.seconds for window in windows)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How far a project has been read.
+
+    Attributes:
+        missing: What a run without a bound would read of it, the look-back included.
+        owed: What of that is history.
+        is_fresh: Whether it was read to its end so lately that its newest hours can wait until history is in.
+        is_stuck: Whether earlier runs could not read what they tried: it must not keep others waiting.
+    """
+
+    missing: list[Window]
+    owed: list[Window]
+    is_fresh: bool
+    is_stuck: bool
+
+
+def whose_turn(projects: Mapping[str, Reading]) -> tuple[Plan, Plan]:
+    """Tell the projects whose history is to be cut up from those that are read as always.
+
+    Args:
+        projects: All of them, by id.
+
+    Returns:
+        The history of which one load takes its chunk, and what is read of the other projects besides. Stuck ones
+        are tried again when no other has history left.
+    """
+    owing = {project_id for project_id, reading in projects.items() if reading.owed}
+    moving = {project_id for project_id in owing if not projects[project_id].is_stuck}
+    waiting = {project_id for project_id, reading in projects.items() if moving and reading.is_fresh}
+    long = {
+        project_id: projects[project_id].owed if project_id in waiting else projects[project_id].missing
+        for project_id in moving or owing
+    }
+    others = {
+        project_id: [] if project_id in owing | waiting else reading.missing
+        for project_id, reading in projects.items()
+        if project_id not in long
+    }
+    return long, others
+
+
 def chunk(
     plan: Mapping[str, list[Window]], hours: Hours | None, events: int, *, newest_first: bool
 ) -> Window:
@@ -118,19 +160,21 @@ def chunk(
         A window at one end of the plan, cut at a full hour.
     """
     span = span_of(plan)
-    if hours is not None and by_hours(hours, span) <= events:
+    if hours is not None and events_in(hours, span) <= events:
         return span
     days = UNCOUNTED_CHUNK_DAYS if hours is None else CHUNK_DAYS
-    brought, edge = 0, None
-    for hour in sorted(hours or (), reverse=newest_first):
-        count = by_hours({hour: (hours or {})[hour]}, span)
+    brought, edge, first = 0, None, span.end if newest_first else span.start
+    for hour, count in sorted((hours or {}).items(), reverse=newest_first):
+        if not Window(hour, hour + HOUR).intersect(span).seconds:
+            continue
+        first = first if brought else hour  # what lies empty before it comes along
         if brought and brought + count > events:
             edge = hour + HOUR if newest_first else hour
             break
         brought += count
     if newest_first:
-        return Window(max(span.start, edge or span.start, span.end - days * DAY), span.end)
-    return Window(span.start, min(span.end, edge or span.end, span.start + days * DAY))
+        return Window(max(span.start, edge or span.start, first - days * DAY), span.end)
+    return Window(span.start, min(span.end, edge or span.end, first + days * DAY))
 
 
 def span_of(plan: Mapping[str, Iterable[Window]]) -> Window:
@@ -164,7 +208,7 @@ def left_of(
     )
     if not outside:
         return None
-    counted = None if hours is None else sum(by_hours(hours, window) for window in outside)
+    counted = None if hours is None else sum(events_in(hours, window) for window in outside)
     return Left(
         days=round(seconds_of(outside) / DAY, 2),
         wanted_days=round(wanted.seconds / DAY, 2),

@@ -171,7 +171,7 @@ class EventCounter:
         return found
 
 
-def by_hours(hours: Mapping[int, int], window: Window) -> int:
+def events_in(hours: Mapping[int, int], window: Window) -> int:
     """How many of the events counted lie in the hours that a window touches."""
     return sum(count for hour, count in hours.items() if hour < window.end and hour + HOUR > window.start)
 

@@ -16,9 +16,22 @@ import dlt
 from dlt.extract import DltResource
 from dlt.extract.incremental import Incremental
 
-from .backfill import LEFT, Left, Plan, chunk, history, left_of, seconds_of, span_of, within
+from .backfill import (
+    LEFT,
+    Left,
+    Plan,
+    Reading,
+    chunk,
+    history,
+    left_of,
+    seconds_of,
+    span_of,
+    whose_turn,
+    within,
+)
 from .client import Row
 from .errors import SentryConfigurationError
+from .retention import oldest_answered
 from .run import Run
 from .settings import HISTORY_DAYS, SHORTEST_RETENTION_SECONDS, SWEEP_SLACK_SECONDS
 from .windows import DAY, HOUR, Window, floor_seconds, sentry_time, still_missing, subtract, union
@@ -139,12 +152,12 @@ class Progress:
 
     def _make_plan(self, project_ids: list[str]) -> Plan:
         if self._due:
-            whole = self._within_retention({project_id: [self.wanted] for project_id in self._due})
+            whole = self._forget_lost({project_id: [self.wanted] for project_id in self._due})
             self._swept = span_of(whole)
             rest = {project_id: self._missing(project_id) for project_id in project_ids}
-            return self._within_retention(rest) | whole
+            return self._forget_lost(rest) | whole
         missing = {project_id: self._missing(project_id) for project_id in project_ids}
-        return self._first_chunk(missing) if self._chunked else self._within_retention(missing)
+        return self._first_chunk(missing) if self._chunked else self._forget_lost(missing)
 
     def _is_sweep_due(self, project_id: str) -> bool:
         """Whether all of a project was read too long ago, or less than is wanted now."""
@@ -169,31 +182,34 @@ class Progress:
 
     def _first_chunk(self, missing: Plan) -> Plan:
         """As much of what is missing as one load should bring; says in the metrics what is left then."""
-        covered = {project_id: self._windows(project_id) for project_id in missing}
-        owed = {project_id: history(self.wanted, windows) for project_id, windows in covered.items()}
-        stuck = self._stuck() & {project_id for project_id, windows in owed.items() if windows}
-        if self._state.get("reads_whole") or not any(owed.values()):
+        stuck = self._stuck()
+        projects = {
+            project_id: Reading(
+                missing=windows,
+                owed=history(self.wanted, self._windows(project_id)),
+                is_fresh=self._is_fresh(project_id),
+                is_stuck=project_id in stuck,
+            )
+            for project_id, windows in missing.items()
+        }
+        long, others = whose_turn(projects)
+        if self._state.get("reads_whole") or not long:
             self._state.pop("tried", None)
-            return self._within_retention(missing)
-        turn = {project_id for project_id, windows in owed.items() if windows} - stuck or stuck
-        waiting = {project_id for project_id in missing if turn != stuck and self._is_fresh(project_id)}
-        plan = self._within_retention(
-            {project_id: (owed if project_id in waiting else missing)[project_id] for project_id in turn}
-        )
-        hours = self._run.count(sorted(turn), span_of(plan)) if any(plan.values()) else {}
-        chosen = chunk(plan, hours, self._choices.chunk_events, newest_first=self._choices.newest_first)
-        self._note_left(left_of(plan, chosen, hours, self.wanted), owed, waits=bool(waiting))
-        part = within(plan, chosen)
+            return self._forget_lost(missing)
+        long = self._forget_lost(long)
+        hours = self._run.count(sorted(long), span_of(long)) if any(long.values()) else {}
+        chosen = chunk(long, hours, self._choices.chunk_events, newest_first=self._choices.newest_first)
+        self._note_left(left_of(long, chosen, hours, self.wanted), projects)
+        part = within(long, chosen)
         self._state["tried"] = {
             project_id: [[window.start, window.end] for window in windows]
             for project_id, windows in part.items()
         }
-        others = missing.keys() - turn - stuck - waiting
-        return {project_id: [] for project_id in missing} | part | {other: missing[other] for other in others}
+        return part | others
 
-    def _note_left(self, left: Left | None, owed: Plan, *, waits: bool) -> None:
+    def _note_left(self, left: Left | None, projects: Mapping[str, Reading]) -> None:
         """What is left goes into the metrics, with what was owed before: a run that pays nothing off is stuck."""
-        if left is None and waits:
+        if left is None and any(reading.is_fresh and reading.owed for reading in projects.values()):
             left = Left(days=0.0, wanted_days=round(self.wanted.seconds / DAY, 2), events=0)
         if left is not None:
             self._metrics[LEFT] = {
@@ -201,7 +217,7 @@ class Progress:
                 "load_id": self._run.load_id,
                 "source": dlt.current.source_schema().name,
                 "wanted": [self.wanted.start, self.wanted.end],
-                "owed": {project_id: seconds_of(windows) for project_id, windows in owed.items()},
+                "owed": {project_id: seconds_of(reading.owed) for project_id, reading in projects.items()},
             }
 
     def _stuck(self) -> set[str]:
@@ -226,13 +242,13 @@ class Progress:
         """Whether a project was read to its end so lately that this can wait until history is in."""
         return self._now - self._newest(project_id) < max(self._lookback, HOUR)
 
-    def _within_retention(self, plan: Plan) -> Plan:
-        """The plan without what the server has forgotten; says once which days are lost."""
+    def _forget_lost(self, plan: Plan) -> Plan:
+        """The plan without what the server has forgotten, which counts as read; says once which days are lost."""
         oldest = span_of(plan).start
         is_surely_kept = not self._due and oldest >= self._now - SHORTEST_RETENTION_SECONDS
         if not self._kind.retained or not oldest or is_surely_kept:
             return plan
-        horizon = self._horizon(oldest)
+        horizon = oldest_answered(self._run, oldest)
         if horizon is None:
             self._warn_of_unknown_retention(oldest)
             self._kept_since = self._now - SHORTEST_RETENTION_SECONDS
@@ -243,17 +259,6 @@ class Progress:
             for window in windows:
                 self.cover([project_id], window.intersect(forgotten))
         return within(plan, Window(horizon, self._now if self._exact is None else self._exact.end))
-
-    def _horizon(self, oldest: int) -> int | None:
-        """From when on the server answers; asked once a day, because finding its edge takes a dozen requests."""
-        known = dlt.current.source_state().setdefault("retention", {})
-        if self._now - known.get("asked_at", 0) >= DAY - SWEEP_SLACK_SECONDS or oldest < known["from"]:
-            horizon = self._run.oldest_answered(oldest)
-            if horizon is None:
-                return None
-            age = None if horizon <= oldest else self._now - horizon
-            known.update({"asked_at": self._now, "from": oldest, "age": age})
-        return oldest if known["age"] is None else max(oldest, self._now - int(known["age"]))
 
     def _warn_of_lost_days(self, plan: Plan, forgotten: Window) -> None:
         """Say which days cannot be loaded, unless it was said before of as early a start."""
@@ -313,7 +318,7 @@ class Progress:
                 self._state.pop("swept", None)
             self._state[name] = sorted(values)
 
-    def reads_whole(self) -> None:
+    def note_ignored_windows(self) -> None:
         """Note that the server ignores windows: reading a history in parts would read it over and over."""
         if LEFT in self._metrics and not self._state.get("reads_whole"):
             self._run.warn_once(

@@ -148,8 +148,14 @@ def _guarded(
             yield _skipped(table, resource, refusal)
     finally:
         metrics["requests_of_run"] = run.requests_sent
-    if not given:
+    if not given and not _is_upserted(resource):
         yield dlt.mark.materialize_table_schema()
+
+
+def _is_upserted(resource: DltResource) -> bool:
+    """Whether rows get their id from their key, which dlt's marker of an empty table does not have."""
+    hint: Any = resource.write_disposition
+    return isinstance(hint, dict) and hint.get("strategy") == "upsert"
 
 
 def _check_naming() -> None:

@@ -70,7 +70,8 @@ def _marked(
         fates = _fates(run, _candidates(loaded, run, swept, shown, project_ids))
         merged = {issue_id: fate for issue_id, fate in fates.items() if fate["merged_into"]}
         for issue_id, into in _merged_before(loaded, merged):
-            fates.setdefault(issue_id, merged[into])
+            if issue_id not in shown:
+                fates.setdefault(issue_id, merged[into])
         ids = sorted(fates)
         for first in range(0, len(ids), IDS_PER_REQUEST):
             rows = loaded.rows(loaded.is_one_of("id", ids[first : first + IDS_PER_REQUEST]))
