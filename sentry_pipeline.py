@@ -27,6 +27,7 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime.collector import LogCollector
+from dlt.common.runtime.signals import intercepted_signals, raise_if_signalled
 from filelock import FileLock, Timeout
 
 from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
@@ -157,15 +158,17 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         "write_disposition": options.write_disposition,
         "loader_file_format": _file_format(destination),
     }
-    with _alone(pipeline):
+    with _alone(pipeline), intercepted_signals():
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
         refresh: Any = "drop_resources" if options.full_refresh else None
         summary.add(pipeline, pipeline.run(source, refresh=refresh, **target, **choices))
         while left := history_left(pipeline):
+            raise_if_signalled()  # dlt ends a load that is about to be whole and forgets that it was to stop
             for table, rest in left.items():
                 print(f"History of {table}: {rest}.", flush=True)
             summary.add(pipeline, pipeline.run(source.with_resources(*left), **target, **choices))
+        raise_if_signalled()
     summary.print(source.selected_resources)
 
 
@@ -201,7 +204,7 @@ def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
         "until": options.end_date,
         "by_listing": options.by_listing,
     }
-    with _alone(pipeline):
+    with _alone(pipeline), intercepted_signals():
         if options.command == "repair":
             done = repair(
                 pipeline, loader_file_format=_file_format(_destination(pipeline, options)), **settings
@@ -214,7 +217,7 @@ def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
 def _check_late_events(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
     """Bring the events of the last 30 days that reached Sentry after their time was read."""
     settings = _settings(options, "organization", "base_url", "projects")
-    with _alone(pipeline):
+    with _alone(pipeline), intercepted_signals():
         done = repair(
             pipeline,
             days=LATE_DAYS,

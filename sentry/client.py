@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -102,6 +102,11 @@ class SentryClient:
         """How many requests went out, retries included."""
         return sum(session.sent for session in self._sessions)
 
+    def back_off(self, attempt: int) -> float:
+        """Seconds to wait before another try after a failure, longer with each; by dlt's settings."""
+        longest = float(self._runtime.request_max_retry_delay)
+        return min(longest, float(self._runtime.request_backoff_factor * 2.0**attempt))
+
     @property
     def _rest(self) -> RESTClient:
         """The REST client of this thread: a requests session is not made for several."""
@@ -152,6 +157,42 @@ class SentryClient:
     ) -> requests.Response:
         """As ``get``, with headers and status."""
         return self._rest.get(path, params=dict(params or {}), scope=scope, expected=expected, retry=retry)
+
+    def send(  # noqa: PLR0913 - a request has as many parts
+        self,
+        method: Literal["PUT", "POST", "DELETE"],
+        path: str,
+        params: Parameters | None = None,
+        *,
+        json: Any = None,
+        scope: str | None = None,
+        expected: type[Any] = dict,
+        repeatable: bool = True,
+    ) -> requests.Response:
+        """Change something; redirects are not followed, and the answer may have no body (202, 204).
+
+        Args:
+            method: How.
+            path: Below ``/api/0/``, with its trailing slash.
+            params: Query parameters.
+            json: The body.
+            scope: The scope that it takes, for the message of a 403.
+            expected: What the answer's body is, ``dict`` or ``list``, where there is one.
+            repeatable: Whether doing it twice is the same as doing it once. If not, it is sent again only after
+                a 429; after any other failure the caller has to find out what became of it.
+
+        Raises:
+            SentryRequestError: It was refused, or what became of it is not known.
+        """
+        return self._rest.request(
+            path,
+            method=method,
+            params=dict(params or {}),
+            json=json,
+            scope=scope,
+            expected=expected,
+            repeatable=repeatable,
+        )
 
     def pages(
         self,

@@ -240,4 +240,5 @@ def _moment(name: str, value: object) -> datetime | None:
         raise SentryConfigurationError(
             f"{name} {value!r} is not a moment. Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    plain = datetime.fromisoformat(moment.isoformat())  # pendulum's own lose their zone in arithmetic
+    return plain.astimezone(UTC) if plain.tzinfo else plain.replace(tzinfo=UTC)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class SentryError(Exception):
     """Anything this source raises on purpose."""
@@ -23,10 +26,12 @@ class SentryRequestError(SentryError):
         status: The HTTP status, or None where no answer came.
         retry: Whether the same request may succeed later.
         wait: Seconds that the server asked to wait before the next try, or None.
+        fields: Of a 400 that says which fields of the body are wrong: what is wrong with each, else empty.
     """
 
     status: int | None = None
     retry = False
+    fields: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self, message: str, *, path: str, status: int | None = None, wait: float | None = None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -60,7 +62,10 @@ def refusal(
     elif status >= 500:
         kind, wait = errors.SentryServerError, _retry_after(response)
         cure = "The server is in trouble, or cannot answer this request; see its log, or try again later."
-    return kind(f"{said.rstrip('.')}. {cure}".strip(), path=path, status=status, wait=wait)
+    error = kind(f"{said.rstrip('.')}. {cure}".strip(), path=path, status=status, wait=wait)
+    if kind is errors.SentryBadRequestError:
+        error.fields = _fields(response)
+    return error
 
 
 def connection_error(
@@ -124,6 +129,26 @@ def _detail(response: requests.Response) -> str:
     if isinstance(body, dict):
         body = body.get("message") or body.get("code") or "; ".join(f"{key}: {body[key]}" for key in body)
     return " ".join(str(body).split())[:500]
+
+
+def _fields(response: requests.Response) -> dict[str, str]:
+    """What the validation of a body says by field, nested ones as ``statusDetails.inRelease``."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    if not isinstance(body, dict) or body.keys() & {"detail", "error", "message"}:
+        return {}
+    return dict(_named_problems(body))
+
+
+def _named_problems(problems: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, problem in problems.items():
+        if isinstance(problem, dict):
+            yield from _named_problems(problem, f"{prefix}{name}.")
+        else:
+            said = problem if isinstance(problem, list) else [problem]
+            yield f"{prefix}{name}", " ".join(map(str, said))[:500]
 
 
 def _seconds_to_reset(response: requests.Response) -> float | None:

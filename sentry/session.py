@@ -41,12 +41,16 @@ class SentrySession(Session):
             before_sleep=_log_retry,
             reraise=True,
         )
+        self._retrying_limits = self._retrying.copy(
+            retry=retry_if_exception(lambda error: isinstance(error, errors.SentryRateLimitError))
+        )
 
     def send(
         self,
         request: requests.PreparedRequest,
         *,
         retry: bool = True,
+        repeatable: bool = True,
         scope: str | None = None,
         expected: type = object,
         **kwargs: Any,
@@ -56,6 +60,7 @@ class SentrySession(Session):
         Args:
             request: What to send.
             retry: False: once only.
+            repeatable: False: sent again only where it was certainly not carried out, that is after a 429.
             scope: The scope that it takes, for the message of a 403.
             expected: What the answer is, ``list`` or ``dict``; anything else is a broken answer.
             kwargs: As requests takes them.
@@ -65,7 +70,8 @@ class SentrySession(Session):
         """
         if not retry:
             return self._send_once(request, scope, expected, **kwargs)
-        response: requests.Response = self._retrying(self._send_once, request, scope, expected, **kwargs)
+        retrying = self._retrying if repeatable else self._retrying_limits
+        response: requests.Response = retrying(self._send_once, request, scope, expected, **kwargs)
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -115,7 +121,7 @@ class SentrySession(Session):
 
 def _parse_body(response: requests.Response, path: str, expected: type) -> None:
     """Parse once, here, where a body that was cut short or lost can still be asked for again."""
-    if response.status_code == 204:
+    if response.status_code == 204 or (response.status_code == 202 and not response.content):
         return
     parsed = _json(response.content)
     if parsed is None or not isinstance(parsed, expected):

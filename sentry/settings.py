@@ -66,6 +66,21 @@ IDS_PER_REQUEST = 50
 MARKED_AGAIN_SECONDS = 7 * 86_400
 """Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
 
+ISSUES_PER_CHANGE = 100
+"""Ids in one bulk call: what Sentry publishes as the most. With ids of ten digits the address stays below 2 KB."""
+
+ROWS_PER_BATCH = 10_000
+"""Rows that a load hands over at once: equal changes among them share calls."""
+
+ENDING_ATTEMPTS = 4
+"""How often a merge, discard or deletion is tried whose outcome was unknown, each time after a look."""
+
+LONGEST_IGNORE_WINDOW_MINUTES = 10_080
+"""A week, Sentry's longest window for conditions of ignored issues."""
+
+SAME_SNOOZE_SECONDS = 3600
+"""A snooze set within the last hour is taken for the same one: a load that is sent again does not prolong it."""
+
 CHANGING_LOOKBACK_SECONDS = 86_400
 """Check-ins and replays change while they run: a day of them is read again."""
 

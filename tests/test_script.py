@@ -230,7 +230,7 @@ def test_a_package_left_by_a_killed_run_is_loaded_before_the_new_one(
     server.world.add_events(2, at=server.world.now)
     server.world.advance(seconds=5)
     done = script(server, "--resources", "events")
-    assert "Finishing what an earlier run left behind." in done.stderr
+    assert "Loaded first what an earlier run had left behind." in done.stderr
     assert rows(tmp_path, "SELECT count(*), count(DISTINCT event_id) FROM sentry_data.events") == [(62, 62)]
 
 
