@@ -1,11 +1,12 @@
 # make demo   environment, dependencies, then a load of the stand-in Sentry into demo/sentry.duckdb
 # make test   the same environment, then all tests
+# make soak   random histories for two hours at the most; prints its seed
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test test-contract test-all-pythons lint format docs clean
+.PHONY: demo test soak test-contract test-all-pythons lint format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
 $(VENV)/installed: requirements.txt requirements-dev.txt
@@ -19,6 +20,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
+
+soak: $(VENV)/installed
+	$(BIN)/python -m tests.soak --histories 5000 --minutes 120
 
 test-contract: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto tests/test_contract.py tests/sandbox/test_contract.py

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import errors
 from .client import Row
+from .debts import Debts
 from .endpoints import EVENTS
 from .fanout import in_parallel, path_of
 from .issues import seen_issues
@@ -133,23 +134,23 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
         yield from _from_projects(table, run, progress)
         return
     plan = progress.plan(run.project_ids, sweeps=False)
-    refusals, asked = Refusals(run), 0
+    refusals, debts, asked = Refusals(run), progress.debts, 0
     progress.hold()
-    for issues in _with_debtors(seen_issues(run, progress, sweeps=False), progress):
+    for issues in _with_debtors(seen_issues(run, progress, sweeps=False), debts):
         wanted = [
-            (issue, progress.owed_of(issue["id"], plan.get(issue["project"]["id"], []))) for issue in issues
+            (issue, debts.with_owed(issue["id"], plan.get(issue["project"]["id"], []))) for issue in issues
         ]
         asked += len(wanted)
         for (issue, windows), outcome in in_parallel(run, partial(_events_of_issue, table, run), wanted):
             try:
                 yield outcome()
             except errors.SentryNotFoundError:
-                progress.pay(issue["id"])  # deleted or merged since it was listed
+                debts.pay(issue["id"])  # deleted or merged since it was listed
             except errors.SentryRequestError as refusal:
                 refusals.note(issue["id"], refusal)
-                progress.owe(issue["id"], issue["project"], windows)
+                debts.owe(issue["id"], _names(issue["project"]), windows)
             else:
-                progress.pay(issue["id"])
+                debts.pay(issue["id"])
     refusals.conclude(asked)
     progress.settle(())
     progress.finish()
@@ -174,7 +175,7 @@ def _from_projects(table: Table, run: Run, progress: Progress) -> Iterator[list[
     progress.finish()
 
 
-def _with_debtors(pages: Iterator[list[Row]], progress: Progress) -> Iterator[list[Row]]:
+def _with_debtors(pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row]]:
     """The issues seen, and behind them those others whose events earlier runs could not read."""
     seen: set[str] = set()
     for issues in pages:
@@ -182,9 +183,13 @@ def _with_debtors(pages: Iterator[list[Row]], progress: Progress) -> Iterator[li
         yield issues
     yield [
         {"id": issue_id, "project": project}
-        for issue_id, project in progress.debtors().items()
+        for issue_id, project in debts.debtors().items()
         if issue_id not in seen
     ]
+
+
+def _names(project: Row) -> dict[str, str]:
+    return {"id": str(project["id"]), "slug": str(project["slug"])}
 
 
 def _events_of_issue(table: Table, run: Run, wanted: tuple[Row, list[Window]]) -> list[Row]:

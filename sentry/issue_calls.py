@@ -24,6 +24,8 @@ READ, WRITE, ADMIN = "event:read", "event:write", "event:admin"
 
 _UNUSED_PARTS = ["stats", "lifetime", "filtered", "unhandled"]
 
+_OUT_OF_REACH = (errors.SentryNotFoundError, errors.SentryPermissionError)
+
 Item = TypeVar("Item")
 
 
@@ -74,7 +76,7 @@ class IssueCalls:
 
     def where_it_went(self, issue_id: str) -> str | None:
         """The id of the issue that this one was merged into, or its own; None if it is not there."""
-        with suppress(errors.SentryNotFoundError):
+        with suppress(*_OUT_OF_REACH):
             answer = self._run.client.response(self._path_of(issue_id), scope=READ)
             return str(answer.json().get("id"))
         return None
@@ -138,7 +140,7 @@ class IssueCalls:
 
     def _singly(self, issue_ids: Sequence[str]) -> Iterator[tuple[str, Row]]:
         for issue_id in issue_ids:
-            with suppress(errors.SentryNotFoundError):
+            with suppress(*_OUT_OF_REACH):
                 answer = self._run.client.response(self._path_of(issue_id), scope=READ)
                 self._read_clock(answer)
                 if str(answer.json().get("id")) == issue_id:  # else it was merged into that one

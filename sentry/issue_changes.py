@@ -121,7 +121,7 @@ def _is_snoozed(wanted: Values, shown: Values, now: float) -> bool:
     if minutes is None or until is None:
         return minutes is None and until is None
     age = now - (datetime.fromisoformat(str(until)).timestamp() - 60 * minutes)
-    return -1 <= age <= SAME_SNOOZE_SECONDS
+    return bool(-1 <= age <= SAME_SNOOZE_SECONDS)
 
 
 def _is_assigned(wanted: str, shown: Any) -> bool | None:

@@ -21,13 +21,6 @@ from .issue_outcomes import Outcomes
 from .issue_rows import Ending
 from .settings import ENDING_ATTEMPTS, ISSUES_PER_CHANGE
 
-REFUSALS = (
-    errors.SentryBadRequestError,
-    errors.SentryPermissionError,
-    errors.SentryNotFoundError,
-    errors.SentryGoneError,
-)
-
 Answer = TypeVar("Answer")
 
 NOT_THERE = "not found, or no access to it"
@@ -102,13 +95,17 @@ class IssueEndings:
 
         try:
             self._until_known(send, lambda: not self._calls.find([wish.issue_id]))
-        except REFUSALS as refusal:
-            self._tell(wish, "refused", why(refusal))
+        except errors.SentryRequestError as refusal:
+            self._tell(wish, "refused", reason_of(refusal))
         else:
             self._tell(wish, "applied")
 
     def _merge(self, wishes: Sequence[Wish], into: str) -> None:
         """Merge issues into one, or into where that one was merged itself."""
+        if self._calls.is_single_only:
+            for wish in wishes:
+                self._tell(wish, "refused", "this old server merges issues only in its own pages")
+            return
         found = self._calls.find([into, *(wish.issue_id for wish in wishes)])
         parent = into if into in found else self._calls.where_it_went(into)
         if parent is not None and parent not in found:
@@ -156,9 +153,10 @@ class IssueEndings:
 
         try:
             answer = self._until_known(send, is_done)
-        except REFUSALS as refusal:
+        except errors.SentryRequestError as refusal:
+            reason = reason_of(refusal)
             for wish in wishes:
-                self._tell(wish, "refused", why(refusal))
+                self._tell(wish, "refused", reason)
             return parent
         chosen, merged = _merged(answer, left, ids)
         for wish in wishes:
@@ -184,8 +182,15 @@ class IssueEndings:
         return send()
 
 
-def why(refusal: errors.SentryRequestError) -> str:
-    """What is wrong by field, where Sentry says so, else its answer in words."""
+def reason_of(refusal: errors.SentryRequestError) -> str:
+    """Why Sentry refuses a change: what is wrong by field, where it says so, else its answer in words.
+
+    Raises:
+        SentryRequestError: The refusal itself, where it is not about the issues: no answer, the server in trouble,
+            the token not valid, a redirect.
+    """
+    if refusal.retry or refusal.status is None or not 400 <= refusal.status < 500 or refusal.status == 401:
+        raise refusal
     return "; ".join(f"{name}: {said}" for name, said in refusal.fields.items()) or str(refusal)
 
 

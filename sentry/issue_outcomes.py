@@ -18,7 +18,7 @@ class Outcome:
     """What became of one row.
 
     Attributes:
-        row: Its place among the rows, counted from 0.
+        row: Its place among the rows that were handed over together, counted from 0.
         issue_id: The issue as the row names it.
         outcome: ``applied``; ``unchanged``, because the issue was like that; ``refused``, by the checks or by
             Sentry; ``would apply``, in a dry run.
@@ -46,6 +46,8 @@ class Outcomes:
         self.rows: list[Outcome] = []
         self.requests_sent = 0
         self._path = Path(path) if path is not None else None
+        if self._path:
+            self._path.open("a", encoding="utf-8").close()  # a failure comes before anything is sent
 
     def add(
         self, rows: Iterable[int], issue_id: str | None, outcome: Result, reason: str | None = None

@@ -29,7 +29,7 @@ from .backfill import (
     whose_turn,
     within,
 )
-from .client import Row
+from .debts import Debts
 from .errors import SentryConfigurationError
 from .retention import oldest_answered
 from .run import Run
@@ -108,7 +108,6 @@ class Progress:
         self._exact = _exact_window(self._cursor)
         self._chunked = kind.chunked and choices.chunk_events > 0 and choices.again is None
         self._chunked = self._chunked and self._exact is None and self._disposition != "replace"
-        self._debts: dict[str, dict[str, Any]] = self._state.setdefault("debts", {})
         self._warn_of_limits()
 
     @property
@@ -123,6 +122,11 @@ class Progress:
         if first >= self._now:
             raise SentryConfigurationError(f"start_date {sentry_time(first)} UTC lies in the future.")
         return Window(first, self._now)
+
+    @property
+    def debts(self) -> Debts:
+        """What earlier runs could not read of single parents."""
+        return Debts({} if self._exact is not None else self._state.setdefault("debts", {}))
 
     @property
     def only_adds(self) -> bool:
@@ -288,26 +292,6 @@ class Progress:
         for project_ids, window in held:
             self.cover([project_id for project_id in project_ids if project_id not in without], window)
         self._due -= set(without)
-
-    def debtors(self) -> dict[str, Row]:
-        """Parents of which earlier runs could not read all, by id, with what ``owe`` was told of them."""
-        return {name: debt["about"] for name, debt in self._debts.items()}
-
-    def owe(self, name: str, about: Row, windows: list[Window]) -> None:
-        """Note that a parent could not be read: its windows count as read, and it is asked again by later runs."""
-        if self._exact is None:
-            parts = [[window.start, window.end] for window in union(windows)]
-            about = {key: str(about.get(key)) for key in ("id", "slug")}
-            self._debts[name] = {"about": about, "windows": parts}
-
-    def owed_of(self, name: str, windows: list[Window]) -> list[Window]:
-        """What is to be read of a parent: the windows of this run, and those that it could not be read before."""
-        before = self._debts.get(name, {}).get("windows", ())
-        return union([*windows, *(Window(start, end) for start, end in before)])
-
-    def pay(self, name: str) -> None:
-        """Note that nothing of a parent is owed any more."""
-        self._debts.pop(name, None)
 
     def start_over_for(self, name: str, values: Collection[str]) -> None:
         """Read everything again if what is asked for has grown since the last run."""

@@ -249,3 +249,26 @@ def test_chunks_of_a_plan_together_are_the_plan() -> None:
             rest = within(rest, span)
             assert (before is None) == (not any(rest.values()))
         assert read == sum(window.seconds for windows in plan.values() for window in windows)
+
+
+def test_an_issue_without_access_keeps_no_other_waiting_and_is_asked_for_again(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(**LONG)
+    closed = server.world.issues[0]
+    refusal = {"status": 403, "body": b'{"detail":"no"}', "content_type": "application/json"}
+    server.fail_next(10_000, path_contains=f"/issues/{closed.id}/events/", **refusal)  # type: ignore[arg-type]
+    load_all(warehouse, server, "issue_events", chunk_events=150)
+    expected = {
+        row["event_id"] for row in truth_of(server)["events"] if row["issue_id"] not in (None, closed.id)
+    }
+    assert set(warehouse.column("SELECT event_id FROM issue_events")) == expected
+    server.clear_hooks()
+    server.world.advance(seconds=60)
+    warehouse.load(server, "issue_events")
+    arrived = warehouse.column("SELECT event_id FROM issue_events ORDER BY 1")
+    assert arrived == sorted(row["event_id"] for row in truth_of(server)["events"] if row["issue_id"])
+    server.clear_requests()
+    server.world.advance(seconds=60)
+    warehouse.load(server, "issue_events")
+    assert not [request for request in server.requests if f"/issues/{closed.id}/events/" in request.path]
