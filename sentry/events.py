@@ -195,9 +195,20 @@ def _names(project: Row) -> dict[str, str]:
 def _events_of_issue(table: Table, run: Run, wanted: tuple[Row, list[Window]]) -> list[Row]:
     issue, windows = wanted
     project = Project(str(issue["project"]["id"]), str(issue["project"]["slug"]))
-    path = path_of(table, run, {"issue": str(issue["id"])})
+    scan = scan_of_issue(table, run, str(issue["id"]))
+    return [
+        event_row(table, run, row, project)
+        for window in windows
+        for rows in scan.read(window)
+        for row in rows
+    ]
+
+
+def scan_of_issue(table: Table, run: Run, issue_id: str) -> Scan:
+    """How an issue's events are read, newest first, as ``table`` has them."""
+    path = path_of(table, run, {"issue": issue_id})
     simple = {"per_page": str(PAGE_SIZE)}
-    scan = Scan(
+    return Scan(
         client=run.client,
         path=path,
         scope=table.scope,
@@ -206,12 +217,6 @@ def _events_of_issue(table: Table, run: Run, wanted: tuple[Row, list[Window]]) -
         params={**simple, **table.params},
         cheap_params=simple,
     )
-    return [
-        event_row(table, run, row, project)
-        for window in windows
-        for rows in scan.read(window)
-        for row in rows
-    ]
 
 
 def event_row(table: Table, run: Run, event: Row, project: Project) -> Row:

@@ -179,7 +179,7 @@ class Progress:
         return still_missing(self.wanted, self._windows(project_id), self._lookback_of(project_id))
 
     def _lookback_of(self, project_id: str) -> int:
-        """None where rows are only added, or where what is newest was old already when it was read."""
+        """Seconds; 0 where rows are only added, or where what is newest was old already when it was read."""
         newest = self._newest(project_id)
         is_settled = newest + self._lookback <= self._read_at.get(project_id, newest)
         return 0 if self.only_adds or is_settled else self._lookback
