@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test soak test-contract test-all-pythons lint format docs clean
+.PHONY: demo test test-write soak test-contract test-all-pythons lint format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
 $(VENV)/installed: requirements.txt requirements-dev.txt
@@ -20,6 +20,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
+
+test-write: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto tests/test_issue_updates.py tests/test_event_submission.py tests/test_bugsink.py tests/test_actions.py tests/test_examples.py
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --histories 5000 --minutes 120

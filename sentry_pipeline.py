@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
 from sentry.access import Report, check_access
+from sentry.action_commands import ACTIONS, add_actions, perform
 from sentry.audit import forgotten
 from sentry.comparison import Day, Verification
 from sentry.leftovers import finish_earlier_run
@@ -81,10 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, also with skipped tables; 1 a failed load or a gap; 2 wrong usage or no access.
     """
-    options = _options(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    is_action = arguments[:1] != [] and arguments[0] in ACTIONS
+    options = _action_options(arguments) if is_action else _options(arguments)
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
     try:
-        return _perform(options)
+        return perform(options) if is_action else _perform(options)
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -325,12 +328,19 @@ AUDIT_OPTIONS = {
 COMMANDS = ("load", "check", "verify", "repair")
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _action_options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(prog="sentry_pipeline.py", description="Do something with Sentry.")
+    add_actions(parser)
+    return parser.parse_args(arguments)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="sentry_pipeline.py",
         description="Load Sentry into a destination of dlt: the first run brings history, later ones what is new.",
         epilog="What is not said here comes from .dlt/config.toml, .dlt/secrets.toml, the environment, and "
-        "sentry-cli's variables (SENTRY_AUTH_TOKEN, SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL).",
+        "sentry-cli's variables (SENTRY_AUTH_TOKEN, SENTRY_ORG, SENTRY_PROJECT, SENTRY_URL). "
+        f"Actions, each with a --help of its own: {', '.join(ACTIONS)}.",
     )
     add = parser.add_argument
     add(

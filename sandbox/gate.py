@@ -108,13 +108,15 @@ class _Exchange:
         self._parts: list[bytes] = []
 
     async def pass_on(self, message: Message) -> None:
-        """Send a part of the answer, recorded before its end leaves."""
+        """Send a part of the answer, recorded before its end leaves: without a body that is the end of the head."""
         if message["type"] == "http.response.start":
-            self._start = message = {**message, "headers": [*message["headers"], self._gate.date()]}
-        elif message["type"] == "http.response.body":
-            self._parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                self._finish(self._start, self._parts)
+            self._start = {**message, "headers": [*message["headers"], self._gate.date()]}
+            return
+        self._parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            self._finish(self._start, self._parts)
+        if len(self._parts) == 1:
+            await self._send(self._start)
         await self._send(message)
 
     async def fail(self, failure: Failure) -> None:

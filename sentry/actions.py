@@ -1,11 +1,12 @@
-"""What people and scripts do with Sentry beside loading it: list a project's issues, list an issue's events.
+"""What people do with Sentry beside loading it: submit an event, update an issue, list issues and events.
 
-Updating issues and submitting events are in ``issue_updates`` and ``event_submission``.
+For many rows at once see ``destinations``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dlt.common.configuration import with_config
 from dlt.common.typing import TSecretStrValue
@@ -13,14 +14,27 @@ from dlt.common.typing import TSecretStrValue
 from .client import Page, Row
 from .config import connect
 from .endpoints import ISSUE_DETAILS, ISSUE_EVENTS, ISSUES
-from .errors import SentryConfigurationError
+from .errors import SentryConfigurationError, SentryNotFoundError
+from .event_submission import submit_event, submit_events
 from .events import event_scan, scan_of_issue
 from .fanout import path_of
+from .issue_calls import IssueCalls
+from .issue_rows import InvalidRowError, read_row
+from .issue_updates import connection_from, update_issues
 from .issues import issues_listing
 from .run import Project, Run
 from .scans import until_settled
 from .settings import FIRST_RELEASE, PAGE_SIZE
 from .windows import Window
+
+__all__ = [
+    "list_events",
+    "list_issues",
+    "submit_event",
+    "submit_events",
+    "update_issue",
+    "update_issues",
+]
 
 STATS_PERIODS = ("24h", "14d", "")
 """What Sentry takes for the histogram of an issue; the empty text leaves it out."""
@@ -112,3 +126,50 @@ def list_events(
         return
     for rows in scan_of_issue(ISSUE_EVENTS, run, issue_id).read(everything):
         yield from rows
+
+
+def update_issue(  # noqa: PLR0913 - as above
+    issue_id: str,
+    changes: Mapping[str, Any],
+    *,
+    auth_token: str | None = None,
+    organization: str | None = None,
+    base_url: str | None = None,
+    allow_insecure: bool = False,
+) -> Row:
+    """Change one issue; only what is given is sent.
+
+    See https://docs.sentry.io/api/events/update-an-issue/.
+
+    Args:
+        issue_id: Id of the issue.
+        changes: Any of status, substatus, status_details, assigned_to, priority, has_seen, is_bookmarked,
+            is_subscribed, is_public, as ``update_issues`` takes them.
+        auth_token: As for ``sentry_source``; it takes the scope ``event:write``. So are the others.
+        organization: Slug or id.
+        base_url: Host or URL of the server.
+        allow_insecure: Allow plain http to hosts other than this machine.
+
+    Returns:
+        The issue as Sentry gives it after the change.
+
+    Raises:
+        SentryConfigurationError: The changes make no sense, or there are none; nothing was sent.
+        SentryNotFoundError: There is no such issue, or it was merged into another one; nothing was changed.
+        SentryError: Sentry refused it.
+    """
+    try:
+        row = read_row({**changes, "issue_id": issue_id})
+    except InvalidRowError as error:
+        raise SentryConfigurationError(f"{error}. Nothing was sent.") from None
+    if row.ending or not row.change.fields:
+        raise SentryConfigurationError(
+            "Say what is to be changed: status, assigned_to, priority... Nothing was sent."
+        )
+    calls = IssueCalls(Run(connection_from(auth_token, organization, base_url, allow_insecure)))
+    place = calls.where_it_went(row.issue_id)
+    if place != row.issue_id:
+        what = f"was merged into {place}; change that one" if place else "is not there, or not for this token"
+        raise SentryNotFoundError(f"Issue {row.issue_id} {what}. Nothing was changed.", path="issues/")
+    changed: Row = calls.change_one(row.issue_id, row.change.fields).json()
+    return changed

@@ -6,17 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dlt.common.destination.exceptions import DestinationTransientException
+from dlt.common.destination.exceptions import DestinationTerminalException, DestinationTransientException
 from dlt.common.schema import TTableSchema
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations.impl.destination.factory import destination
 
 from . import errors
+from .event_submission import sentry_events
 from .issue_outcomes import Outcome, Outcomes
-from .issue_rows import check_columns
+from .issue_rows import check_columns, named_issue
 from .issue_updates import IssueUpdates, connection_from
 from .log import logger
 from .settings import ROWS_PER_BATCH
+
+__all__ = ["sentry_events", "sentry_issues"]
 
 Write = Callable[..., None]
 
@@ -27,7 +30,8 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
     Settings stand in dlt's configuration under ``[destination.sentry_issues]``, or in the environment as
     ``DESTINATION__SENTRY_ISSUES__...``; server, token and organization are also taken from where ``sentry_source``
     finds them. A row that is refused ends no load: it is warned of, counted, and written to ``outcomes``. When
-    Sentry cannot be reached for longer than the retries last, dlt sends the batch again, which is harmless.
+    Sentry cannot be reached for longer than the retries last, dlt sends the batch again, which is harmless. Without
+    a valid token the load fails and stays pending: the next run sends it.
 
     Args:
         auth_token: As for ``update_issues``, and so are the others.
@@ -77,11 +81,15 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
         given = {name: value for name, value in settings.items() if value is not None}
         super().__init__(**{**defaults, **options, **given})
 
+    def __repr__(self) -> str:
+        """Without settings: dlt would show the token among them."""
+        return f"sentry_issues(totals={dict(self.totals)})"
+
     def _writer(self) -> Write:
         """The function that dlt calls with batches of rows, with settings from its configuration."""
 
         def sentry_issues(  # noqa: PLR0913 - dlt passes settings by name
-            items: Sequence[Mapping[str, Any]],
+            items: Any,
             table: TTableSchema,
             auth_token: TSecretStrValue | None = None,
             organization: str | None = None,
@@ -94,12 +102,13 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
             del table
             place = (auth_token, organization, base_url, allow_insecure)
             told = Outcomes(outcomes)
+            rows = items if isinstance(items, list) else items.to_pylist()  # of a parquet file
             try:
-                self._apply(items, told, (*place, allow_destructive, dry_run))
-            except errors.SentryRequestError as error:
-                if error.retry:
-                    raise DestinationTransientException(str(error)) from error
-                raise
+                self._apply(rows, told, (*place, allow_destructive, dry_run))
+            except errors.SentryError as error:
+                passes = getattr(error, "retry", False)
+                failed = DestinationTransientException if passes else DestinationTerminalException
+                raise failed(str(error)) from error
             finally:
                 self.totals += told.totals
                 self.refused += told.refused
@@ -111,7 +120,7 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
             check_columns(items)
         except errors.SentryConfigurationError as error:
             for number, row in enumerate(items):
-                told.add([number], str(row.get("issue_id", row.get("id"))), "refused", str(error))
+                told.add([number], named_issue(row), "refused", str(error))
             logger.error("%s", error)
             return
         if self._updates is None or self._updates[0] != settings:

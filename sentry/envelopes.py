@@ -40,6 +40,18 @@ _NUMBER = re.compile(r"\d{9,}(\.\d*)?")
 _USER_COLUMNS = {f"user_{name}": name for name in ("id", "email", "username", "ip_address")}
 _EXCEPTION_COLUMNS = {f"exception_{name}": name for name in ("type", "value", "module")}
 _LOADED_NAMES = {"context": "extra", "packages": "modules", "date_created": "timestamp"}
+_LESSER_FIELDS = {
+    "type",
+    "request",
+    "sdk",
+    "modules",
+    "stacktrace",
+    "template",
+    "threads",
+    "debug_meta",
+    "_meta",
+}
+_TYPES = ("error", "default", "csp", "hpkp", "expectct", "expectstaple", "nel", "generic")
 _JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 Document = dict[str, Any]
@@ -70,6 +82,12 @@ def parcel(row: Mapping[str, Any], now: datetime) -> Parcel:
     Raises:
         UnusableEventError: It cannot be an event, or is too large for one.
     """
+    if not isinstance(row, Mapping):
+        raise UnusableEventError(
+            f"A row is an object with columns, but this one is a value of type {type(row).__name__}."
+        )
+    if row.get("type") == "transaction":
+        raise UnusableEventError("Transactions are no error events and cannot be sent this way.")
     document = event_document(row, now)
     payload = to_json(document)
     if len(payload) > MAX_EVENT_BYTES:
@@ -110,11 +128,13 @@ def event_document(row: Mapping[str, Any], now: datetime) -> Document:
     * ``exception`` is one, a list, or ``{"values": [...]}``; ``exception_type``, ``exception_value`` and
       ``exception_module`` make one.
     * ``fingerprint`` is a list or one text.
-    * ``extra``, ``contexts``, ``request``, ``sdk``, ``modules``, ``breadcrumbs``, ``threads``, ``stacktrace``,
-      ``template``, ``debug_meta`` are as in Sentry's schema.
+    * ``extra``, ``contexts`` and ``breadcrumbs`` are as in Sentry's schema.
+    * ``request``, ``sdk``, ``modules``, ``threads``, ``stacktrace``, ``template``, ``debug_meta`` and ``type`` are
+      so, too, where they have that schema's shape.
 
     What is an object or a list may come as JSON text. Every other column goes into ``extra`` under its name, but
-    for dlt's own (``_dlt_...``) and those without a value.
+    for dlt's own (``_dlt_...``) and those without a value. There goes also what cannot be a field of the last kind,
+    such as a stack trace that is one text; what cannot be one of the others is an error.
 
     Rows of the tables ``events`` and ``issue_events`` of this source may be sent again: ``date_created`` is the
     timestamp, ``context`` the extra, ``packages`` the modules, ``title`` the message where there is no other; what
@@ -132,8 +152,7 @@ def event_document(row: Mapping[str, Any], now: datetime) -> Document:
     _fold(fields, rest, _USER_COLUMNS, "user")
     _fold(fields, rest, _EXCEPTION_COLUMNS, "exception")
     _merge_messages(fields)
-    document = {name: _READERS[name](name, value) for name, value in fields.items()}
-    document = {name: value for name, value in document.items() if value not in (None, "")}
+    document = _read(fields, rest)
     if not {"logentry", "exception"} & document.keys() and isinstance(rest.get("title"), str):
         document["logentry"] = {"formatted": rest.pop("title")}
     if rest:
@@ -144,6 +163,22 @@ def event_document(row: Mapping[str, Any], now: datetime) -> Document:
         **document,
         "event_id": document.get("event_id") or made_id(row),
     }
+
+
+def _read(fields: Document, rest: Document) -> Document:
+    """The fields that have a value; what cannot be one of the lesser fields is just a column of that name."""
+    document: Document = {}
+    for name, value in fields.items():
+        try:
+            read = _READERS[name](name, value)
+        except UnusableEventError:
+            if name not in _LESSER_FIELDS:
+                raise
+            rest.setdefault(name, value)
+            continue
+        if read not in (None, ""):
+            document[name] = read
+    return document
 
 
 def made_id(row: Mapping[str, Any]) -> str:
@@ -182,9 +217,16 @@ def _split(row: Mapping[str, Any]) -> tuple[Document, Document]:
             rest[str(column)] = value
     for column in list(rest):
         name = _LOADED_NAMES.get(_field(column), "")
-        if name and name not in fields:
+        if name and name not in fields and _fits(name, rest[column]):
             fields[name] = rest.pop(column)
     return fields, rest
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a column of a table of this source, rather than of any other, is meant."""
+    if name == "timestamp":
+        return _moment(value) is not None
+    return isinstance(_opened(name, value, text=True), Mapping)
 
 
 @lru_cache(maxsize=4096)
@@ -286,9 +328,9 @@ def _level(name: str, value: object) -> str | None:
 
 
 def _type(name: str, value: object) -> str:
-    if value == "transaction":
-        raise _unusable(name, value, "an error event; transactions cannot be sent this way")
-    return _text(name, value)
+    if value not in _TYPES:
+        raise _unusable(name, value, "a type of error event")
+    return str(value)
 
 
 def _text(name: str, value: object) -> str:
@@ -414,7 +456,7 @@ def _plain(value: object) -> object:
 
 
 def _unusable(name: str, value: object, wanted: str) -> UnusableEventError:
-    """Only fields that hold nothing personal are shown: reasons are kept, in logs and files."""
+    """What a value is shown of may not be personal: reasons are kept, in logs and files."""
     kind = type(value).__name__
     shown = repr(value)[:60] if name in ("event_id", "timestamp", "level") else f"a value of type {kind}"
     return UnusableEventError(f"{name} is {shown}, but must be {wanted}.")

@@ -6,25 +6,24 @@ See https://develop.sentry.dev/sdk/data-model/envelopes/.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Optional
+from typing import Any, BinaryIO, Literal
 
-import dlt
 import orjson
-from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationTerminalException, DestinationTransientException
 from dlt.common.schema import TTableSchema
-from dlt.common.typing import TDataItems, TSecretStrValue
+from dlt.common.typing import TSecretStrValue
+from dlt.destinations.impl.destination.factory import destination
 
 from .dsn import Dsn, HiddenText, find_dsn
 from .envelopes import OLDEST_AGE, Parcel, UnusableEventError, parcel
-from .errors import SentryConfigurationError, SentryRequestError
+from .errors import SentryConfigurationError, SentryError, SentryRequestError
 from .event_delivery import Answer, Brakes, Delivery, StoppedError
 from .log import logger
 from .settings import MAX_RATE_LIMIT_WAIT
@@ -77,6 +76,11 @@ class Outcomes:
     def totals(self) -> Counter[Result]:
         """How many rows have each outcome."""
         return Counter(one.outcome for one in self.rows)
+
+    @property
+    def refused(self) -> list[Outcome]:
+        """The rows that were not accepted."""
+        return [one for one in self.rows if one.outcome != "accepted"]
 
     def __str__(self) -> str:
         totals = self.totals
@@ -164,84 +168,95 @@ def submit_event(
     return outcome.event_id
 
 
-def sentry_events(  # noqa: PLR0913 - settings, given by keyword
-    *,
-    dsn: str | None = None,
-    version: int | None = None,
-    outcomes: str | Path | None = None,
-    max_wait: float | None = None,
-    max_total_wait: float | None = None,
-    allow_insecure: bool | None = None,
-) -> Destination[Any, Any]:
+class sentry_events(destination):  # noqa: N801 - users call it like dlt's own destinations, which are classes too
     """A destination of dlt that sends every row of a load, of whatever table, as an event to a Sentry project.
 
     ``dlt.pipeline("to_sentry", destination=sentry_events(dsn=...))``; what is not given here is read from
-    ``[destination.sentry_events]`` of dlt's files and environment. A refused row is recorded in ``outcomes`` and in
-    the log, and never keeps a load from its end. Trouble with the server beyond the bounds makes dlt send the batch
-    again; a key that is refused ends the load until it is put right. Both are harmless: a row sent again is the
-    same event.
+    ``[destination.sentry_events]`` of dlt's files, or the environment (``DESTINATION__SENTRY_EVENTS__...``). A
+    refused row ends no load: it is warned of, counted, and written to ``outcomes``. When the server stays out of
+    reach or overloaded beyond the bounds, dlt sends the batch again; when it refuses the key, the load fails and
+    stays pending until the next run. Both are harmless: a row sent again is the same event.
 
     Args:
         dsn: The project's; else ``SENTRY_DSN``.
         version: The version of Sentry's protocol (default 7).
-        outcomes: A file that gets one JSON line per row, behind what it holds.
+        outcomes: A file that gets one JSON line per row, behind what it holds; a batch that is sent again writes
+            again.
         max_wait: The longest wait, in seconds, that the server may ask for (default 120).
-        max_total_wait: How long all waits of a batch of 500 rows may take together, in seconds (default 600).
+        max_total_wait: How long all waits of a batch may take together, in seconds (default 600).
         allow_insecure: Accept plain http to hosts other than loopback.
+        options: As ``dlt.destination`` takes them, such as ``batch_size``.
+
+    Attributes:
+        totals: How many rows of finished batches had which outcome so far.
+        refused: Their rows that were not accepted.
     """
-    settings: dict[str, Any] = {
-        "dsn": HiddenText(dsn) if dsn else None,
-        "version": version,
-        "outcomes": str(outcomes) if outcomes else None,
-        "max_wait": max_wait,
-        "max_total_wait": max_total_wait,
-        "allow_insecure": allow_insecure,
-    }
-    return events_batch(**{name: value for name, value in settings.items() if value is not None})
+
+    def __init__(  # noqa: PLR0913 - settings
+        self,
+        dsn: str | None = None,
+        *,
+        version: int | None = None,
+        outcomes: str | Path | None = None,
+        max_wait: float | None = None,
+        max_total_wait: float | None = None,
+        allow_insecure: bool | None = None,
+        **options: Any,
+    ) -> None:
+        self.totals: Counter[Result] = Counter()
+        self.refused: list[Outcome] = []
+        settings = {
+            "dsn": HiddenText(dsn) if isinstance(dsn, str) else dsn,
+            "version": version,
+            "outcomes": str(outcomes) if outcomes else None,
+            "max_wait": max_wait,
+            "max_total_wait": max_total_wait,
+            "allow_insecure": allow_insecure,
+        }
+        defaults = {
+            "destination_callable": self._writer(),
+            "loader_file_format": "typed-jsonl",
+            "batch_size": BATCH_ROWS,
+            "max_parallel_load_jobs": 1,
+        }
+        given = {name: value for name, value in settings.items() if value is not None}
+        super().__init__(**{**defaults, **options, **given})
+
+    def _writer(self) -> Callable[..., None]:
+        """The function that dlt calls with batches of rows, with settings from its configuration."""
+
+        def sentry_events(  # noqa: PLR0913 - dlt passes settings by name
+            items: Any,
+            table: TTableSchema,
+            dsn: TSecretStrValue | None = None,
+            version: int = PROTOCOL_VERSION,
+            outcomes: str | None = None,
+            max_wait: float = MAX_RATE_LIMIT_WAIT,
+            max_total_wait: float = MAX_TOTAL_WAIT,
+            allow_insecure: bool = False,  # noqa: FBT001, FBT002
+        ) -> None:
+            rows = items if isinstance(items, list) else items.to_pylist()  # of a parquet file
+            try:
+                done = submit_events(
+                    rows,
+                    dsn=dsn,
+                    version=version,
+                    outcomes=outcomes,
+                    max_wait=max_wait,
+                    max_total_wait=max_total_wait,
+                    allow_insecure=allow_insecure,
+                )
+            except SentryError as error:
+                passes = getattr(error, "retry", False)
+                failed = DestinationTransientException if passes else DestinationTerminalException
+                raise failed(f"{table['name']}: {error}") from None
+            self.totals += done.totals
+            self.refused += done.refused
+
+        return sentry_events
 
 
-@dlt.destination(
-    name="sentry_events",
-    batch_size=BATCH_ROWS,
-    loader_file_format="typed-jsonl",
-    naming_convention="direct",
-    max_table_nesting=0,
-    max_parallel_load_jobs=1,
-)
-def events_batch(  # noqa: PLR0913 - settings, given by keyword
-    items: TDataItems,
-    table: TTableSchema,
-    dsn: Optional[TSecretStrValue] = None,  # noqa: UP045 - dlt reads this form as an optional secret
-    version: int = PROTOCOL_VERSION,
-    outcomes: Optional[str] = None,  # noqa: UP045
-    max_wait: float = MAX_RATE_LIMIT_WAIT,
-    max_total_wait: float = MAX_TOTAL_WAIT,
-    allow_insecure: bool = False,  # noqa: FBT001, FBT002 - dlt passes settings by name
-) -> None:
-    """Send one batch of a load; ``sentry_events`` says what the settings are.
-
-    Raises:
-        DestinationTransientException: The server is out of reach or overloaded beyond the bounds.
-        DestinationTerminalException: The key is refused, or a setting is not usable.
-    """
-    rows = items if isinstance(items, list) else items.to_pylist()
-    try:
-        submit_events(
-            rows,
-            dsn=dsn,
-            version=version,
-            outcomes=outcomes,
-            max_wait=max_wait,
-            max_total_wait=max_total_wait,
-            allow_insecure=allow_insecure,
-        )
-    except SentryConfigurationError as error:
-        raise DestinationTerminalException(str(error)) from None
-    except SubmissionError as error:
-        message = f"{table['name']}: {error}"
-        if error.retry:
-            raise DestinationTransientException(message) from None
-        raise DestinationTerminalException(message) from None
+sentry_events.register()
 
 
 class _Submission:
@@ -301,7 +316,7 @@ class _Submission:
     def _report(self) -> None:
         """One line in the log for what was sent, and one each for what a user should know."""
         logger.info("Events to %s, project %s: %s.", self._dsn.host, self._dsn.project_id, self.outcomes)
-        lost = [one for one in self.outcomes.rows if one.outcome != "accepted"]
+        lost = self.outcomes.refused
         if lost:
             logger.warning(
                 "%s of %s events were not accepted; the first is row %s: %s",

@@ -119,6 +119,12 @@ def read_row(row: Values) -> IssueRow:
     return IssueRow(issue_id, Change({}), ENDINGS[column], into if isinstance(into, str) else "")
 
 
+def named_issue(row: Values) -> str | None:
+    """The issue as a row names it, whether it makes sense or not."""
+    named = (value for name, value in row.items() if column_name(name) in ("issue_id", "id"))
+    return next((str(value) for value in named if not _is_null(value)), None)
+
+
 def _issue_id(given: Values) -> str:
     ids = {_read_id(name, given[name]) for name in ("issue_id", "id") if name in given}
     if len(ids) != 1:

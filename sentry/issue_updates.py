@@ -22,9 +22,9 @@ from .client import Row
 from .config import Connection, connect
 from .issue_calls import IssueCalls, chunks
 from .issue_changes import PERSONAL, Change
-from .issue_endings import NOT_THERE, REFUSALS, IssueEndings, Wish, why
+from .issue_endings import NOT_THERE, IssueEndings, Wish, reason_of
 from .issue_outcomes import Outcomes
-from .issue_rows import InvalidRowError, IssueRow, check_columns, read_row
+from .issue_rows import InvalidRowError, IssueRow, check_columns, named_issue, read_row
 from .log import logger
 from .run import Run
 from .settings import ISSUES_PER_CHANGE
@@ -145,6 +145,7 @@ class IssueUpdates:
             SentryRequestError: As ``update_issues``.
         """
         before = self._requests_sent
+        self._forbidden = None
         try:
             changes, endings = self._read(rows, told)
             self._update(changes, told)
@@ -174,11 +175,10 @@ class IssueUpdates:
         changes: dict[str, Update] = {}
         endings: dict[str, Wish] = {}
         for number, row in enumerate(rows):
-            named = row.get("issue_id", row.get("id"))
             try:
                 read = self._permitted(read_row(row), endings)
             except InvalidRowError as error:
-                told.add([number], None if named is None else str(named), "refused", str(error))
+                told.add([number], named_issue(row), "refused", str(error))
                 continue
             if read.ending:
                 endings[read.issue_id] = Wish(number, read.issue_id, read.ending, read.merge_into)
@@ -226,7 +226,7 @@ class IssueUpdates:
             return
         try:
             undone = self._send(updates)
-        except REFUSALS as refusal:
+        except errors.SentryRequestError as refusal:
             parts = _parts(updates, refusal)
             for part in parts:
                 self._apply(part, told)
@@ -238,7 +238,7 @@ class IssueUpdates:
             told.add(update.rows, update.issue_id, "refused" if left else "applied", left)
 
     def _refuse(self, updates: Sequence[Update], refusal: errors.SentryRequestError, told: Outcomes) -> None:
-        reason = why(refusal)
+        reason = reason_of(refusal)
         if isinstance(refusal, errors.SentryPermissionError) and not self._calls.is_single_only:
             self._forbidden = reason  # all these issues could be read: it is the scope, for the others too
         for update in updates:
