@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import orjson
 from .actions import STATS_PERIODS, list_events, list_issues, submit_events, update_issue
 from .errors import SentryConfigurationError
 from .event_submission import PROTOCOL_VERSION
+from .session import parsed_json
 
 DONE, FAILED = 0, 1
 
@@ -83,17 +85,18 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _documents(name: str) -> list[Mapping[str, Any]]:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise SentryConfigurationError(f"{name} cannot be read: {error.strerror}.") from None
-    try:
-        found: Any = orjson.loads(text)
-    except ValueError:
-        try:
-            found = [orjson.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
-            raise SentryConfigurationError(f"{name} is no JSON: {error}.") from None
+    text = text.removeprefix(codecs.BOM_UTF8)
+    found = parsed_json(text)
+    if found is None:
+        found = [parsed_json(line) for line in text.split(b"\n") if line.strip()]
     documents = found if isinstance(found, list) else [found]
+    if None in documents:
+        raise SentryConfigurationError(
+            f"{name} is no JSON in UTF-8: neither the whole nor each of its lines."
+        )
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise SentryConfigurationError(f"{name} holds no event: an event is a JSON object.")
     return documents

@@ -45,6 +45,8 @@ class Left:
     events: int | None
 
     def __str__(self) -> str:
+        if not self.days:
+            return f"all {self.wanted_days:.1f} days; the newest hours follow"
         counted = "" if self.events is None else f", about {self.events:,} events to come"
         return f"{self.wanted_days - self.days:.1f} of {self.wanted_days:.1f} days{counted}"
 

@@ -9,22 +9,20 @@ from typing import Any
 from dlt.common.destination.exceptions import DestinationTerminalException, DestinationTransientException
 from dlt.common.schema import TTableSchema
 from dlt.common.typing import TSecretStrValue
-from dlt.destinations.impl.destination.factory import destination
 
 from . import errors
 from .event_submission import sentry_events
 from .issue_outcomes import Outcome, Outcomes
-from .issue_rows import check_columns, named_issue
 from .issue_updates import IssueUpdates, connection_from
-from .log import logger
 from .settings import ROWS_PER_BATCH
+from .written_rows import RowDestination, as_given
 
 __all__ = ["sentry_events", "sentry_issues"]
 
 Write = Callable[..., None]
 
 
-class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own destinations, which are classes too
+class sentry_issues(RowDestination):  # noqa: N801 - users call it like dlt's own destinations, which are classes too
     """Changes issues in Sentry: rows as ``update_issues`` takes them, loaded into any table name.
 
     Settings stand in dlt's configuration under ``[destination.sentry_issues]``, or in the environment as
@@ -102,7 +100,7 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
             del table
             place = (auth_token, organization, base_url, allow_insecure)
             told = Outcomes(outcomes)
-            rows = items if isinstance(items, list) else items.to_pylist()  # of a parquet file
+            rows = as_given(items if isinstance(items, list) else items.to_pylist())  # of a parquet file
             try:
                 self._apply(rows, told, (*place, allow_destructive, dry_run))
             except errors.SentryError as error:
@@ -116,13 +114,6 @@ class sentry_issues(destination):  # noqa: N801 - users call it like dlt's own d
         return sentry_issues
 
     def _apply(self, items: Sequence[Mapping[str, Any]], told: Outcomes, settings: tuple[Any, ...]) -> None:
-        try:
-            check_columns(items)
-        except errors.SentryConfigurationError as error:
-            for number, row in enumerate(items):
-                told.add([number], named_issue(row), "refused", str(error))
-            logger.error("%s", error)
-            return
         if self._updates is None or self._updates[0] != settings:
             *place, allow_destructive, dry_run = settings
             updates = IssueUpdates(

@@ -10,6 +10,7 @@ import gzip
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -184,10 +185,20 @@ def _read(fields: Document, rest: Document) -> Document:
 def made_id(row: Mapping[str, Any]) -> str:
     """The id of a row that has none: UUIDv5 of its columns with a value, without dlt's own.
 
-    Two equal rows are one event; a column that keeps them apart makes them two.
+    Two equal rows are one event; a column that keeps them apart makes them two. A number counts as its text, and a
+    document as its JSON text: which of them it is may depend on what a pipeline has seen before.
     """
-    own = {str(name): value for name, value in row.items() if value is not None and not _is_dlt(name)}
+    own = {
+        str(name): _plainest(value) for name, value in row.items() if value is not None and not _is_dlt(name)
+    }
     return uuid5(EVENT_NAMESPACE, to_json(own, orjson.OPT_SORT_KEYS).decode()).hex
+
+
+def _plainest(value: object) -> object:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError):
+            return orjson.loads(value)
+    return str(value) if isinstance(value, int | float) else value
 
 
 def to_json(value: object, option: int = 0) -> bytes:

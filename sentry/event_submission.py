@@ -19,7 +19,6 @@ import orjson
 from dlt.common.destination.exceptions import DestinationTerminalException, DestinationTransientException
 from dlt.common.schema import TTableSchema
 from dlt.common.typing import TSecretStrValue
-from dlt.destinations.impl.destination.factory import destination
 
 from .dsn import Dsn, HiddenText, find_dsn
 from .envelopes import OLDEST_AGE, Parcel, UnusableEventError, parcel
@@ -27,6 +26,7 @@ from .errors import SentryConfigurationError, SentryError, SentryRequestError
 from .event_delivery import Answer, Brakes, Delivery, StoppedError
 from .log import logger
 from .settings import MAX_RATE_LIMIT_WAIT
+from .written_rows import RowDestination, as_given
 
 PROTOCOL_VERSION = 7
 """Sentry's newest, since 2014."""
@@ -168,7 +168,7 @@ def submit_event(
     return outcome.event_id
 
 
-class sentry_events(destination):  # noqa: N801 - users call it like dlt's own destinations, which are classes too
+class sentry_events(RowDestination):  # noqa: N801 - users call it like dlt's own destinations, which are classes too
     """A destination of dlt that sends every row of a load, of whatever table, as an event to a Sentry project.
 
     ``dlt.pipeline("to_sentry", destination=sentry_events(dsn=...))``; what is not given here is read from
@@ -235,7 +235,7 @@ class sentry_events(destination):  # noqa: N801 - users call it like dlt's own d
             max_total_wait: float = MAX_TOTAL_WAIT,
             allow_insecure: bool = False,  # noqa: FBT001, FBT002
         ) -> None:
-            rows = items if isinstance(items, list) else items.to_pylist()  # of a parquet file
+            rows = as_given(items if isinstance(items, list) else items.to_pylist())  # of a parquet file
             try:
                 done = submit_events(
                     rows,

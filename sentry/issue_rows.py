@@ -81,15 +81,21 @@ def check_columns(rows: Iterable[Values]) -> None:
     Raises:
         SentryConfigurationError: There are some.
     """
-    given = {name for row in rows for name, value in row.items() if not _is_null(value)}
-    unknown = sorted(
-        name for name in given if column_name(name) not in COLUMNS and not name.startswith("_dlt_")
-    )
+    unknown = sorted({name for row in rows for name in _unknown(row)})
     if unknown:
-        raise SentryConfigurationError(
-            f"Rows about issues cannot have the column {', '.join(unknown)}. These are allowed: "
-            f"{', '.join(COLUMNS)}. Nothing was sent."
-        )
+        raise SentryConfigurationError(f"{_cannot_have(unknown)}. Nothing was sent.")
+
+
+def _unknown(row: Values) -> list[str]:
+    return [
+        name
+        for name, value in row.items()
+        if not _is_null(value) and column_name(name) not in COLUMNS and not name.startswith("_dlt_")
+    ]
+
+
+def _cannot_have(columns: list[str]) -> str:
+    return f"Rows about issues cannot have the column {', '.join(columns)}. These are allowed: {', '.join(COLUMNS)}"
 
 
 def read_row(row: Values) -> IssueRow:
@@ -98,6 +104,8 @@ def read_row(row: Values) -> IssueRow:
     Raises:
         InvalidRowError: It makes no sense.
     """
+    if unknown := sorted(_unknown(row)):
+        raise InvalidRowError(_cannot_have(unknown))
     given: dict[str, Any] = {}
     for name, value in row.items():
         column = column_name(name)

@@ -123,7 +123,7 @@ def _parse_body(response: requests.Response, path: str, expected: type) -> None:
     """Parse once, here, where a body that was cut short or lost can still be asked for again."""
     if response.status_code == 204 or (response.status_code == 202 and not response.content):
         return
-    parsed = _json(response.content)
+    parsed = parsed_json(response.content)
     if parsed is None or not isinstance(parsed, expected):
         kind = response.headers.get("Content-Type", "no content type")
         wanted = {"list": "a list", "dict": "an object"}.get(expected.__name__, "JSON")
@@ -136,7 +136,7 @@ def _parse_body(response: requests.Response, path: str, expected: type) -> None:
     response.json = lambda **_: parsed  # type: ignore[method-assign]
 
 
-def _json(content: bytes) -> Any:
+def parsed_json(content: bytes) -> Any:
     """The parsed content; None where it is no JSON.
 
     What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates.

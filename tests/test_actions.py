@@ -65,15 +65,33 @@ def test_several_events_are_sent_and_a_refused_one_is_told_with_status_1(
     assert len(server.ingested.events) == 2
 
 
+def test_json_as_other_programs_write_it_is_taken(
+    serve: Callable[..., Sandbox], script: Script, tmp_path: Any
+) -> None:
+    server = serve()
+    one = '{"message": "a\u2028b", "extra": {"rate": NaN}}\n{"message": "c"}\n'
+    (tmp_path / "events.jsonl").write_bytes(b"\xef\xbb\xbf" + one.encode())
+    dsn = server.dsn(server.world.projects[0])
+    done = script(None, "submit-event", "--dsn", dsn, "--event-json", "events.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert len(server.ingested.events) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "holds no event"), ("[1]", "holds no event"), ("{", "is no JSON"), (None, "cannot be read")],
+    [
+        (b"", "holds no event"),
+        (b"[1]", "holds no event"),
+        (b"{", "is no JSON"),
+        (b'{"message": "\xe4"}', "is no JSON"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_file_without_an_event_is_wrong_use(
-    script: Script, tmp_path: Any, text: str | None, message: str
+    script: Script, tmp_path: Any, text: bytes | None, message: str
 ) -> None:
     if text is not None:
-        (tmp_path / "event.json").write_text(text)
+        (tmp_path / "event.json").write_bytes(text)
     dsn = "http://abc@127.0.0.1:1/1"
     done = script(None, "submit-event", "--dsn", dsn, "--event-json", "event.json")
     assert done.returncode == 2

@@ -1,0 +1,82 @@
+"""What dlt does to rows on their way to the destinations, and what they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dlt
+import pytest
+
+from sandbox import Sandbox
+from sandbox.access import READ_SCOPES
+from sentry.destinations import sentry_events, sentry_issues
+from sentry.envelopes import made_id
+
+
+def run(rows: Any, target: Any, name: str, tmp_path: Any) -> None:
+    dlt.pipeline(name, pipelines_dir=str(tmp_path / name)).run(rows, destination=target, table_name="rows")
+
+
+def test_a_value_of_another_type_than_the_one_before_is_taken_as_it_was_given(
+    serve: Callable[..., Sandbox], tmp_path: Any
+) -> None:
+    server = serve()
+    world = server.world
+    member = next(member for member in world.members if member.user_id)
+    target = sentry_issues(server.add_token(scopes=(*READ_SCOPES, "event:write")), "acme", server.url)
+    rows = [
+        {"issue_id": int(world.issues[0].id), "assigned_to": int(str(member.user_id))},
+        {"issue_id": world.issues[1].id, "assigned_to": f"team:{world.teams[0].id}"},
+        {"issue_id": world.issues[2].id, "has_seen": True},
+        {"issue_id": world.issues[3].id, "has_seen": "maybe"},
+        {"issue_id": world.issues[4].id, "colour": "red"},
+    ]
+    run(rows, target, "issues", tmp_path)
+    assert target.totals == {"applied": 3, "refused": 2}
+    reasons = {refused.issue_id: refused.reason or "" for refused in target.refused}
+    assert "neither true nor false" in reasons[world.issues[3].id]
+    assert "cannot have the column colour" in reasons[world.issues[4].id]
+    assert world.issues[1].assignee is not None
+
+
+def test_an_event_keeps_its_fields_and_its_id_whatever_a_pipeline_has_seen_before(
+    serve: Callable[..., Sandbox], tmp_path: Any
+) -> None:
+    server = serve()
+    dsn = server.dsn(server.world.projects[0])
+    second = {"n": "x", "message": "two", "user": {"id": "bob"}, "fingerprint": ["a"]}
+    run(
+        [{"n": 1, "message": 1, "user": "alice", "fingerprint": "b"}, second],
+        sentry_events(dsn),
+        "events",
+        tmp_path,
+    )
+    run([second], sentry_events(dsn), "again", tmp_path)
+    ids = [sent.event_id for sent in server.ingested.events]
+    assert ids.count(made_id(second)) == 2
+    sent = next(sent.document for sent in server.ingested.events if sent.event_id == made_id(second))
+    assert sent["user"] == {"id": "bob"}
+    assert sent["fingerprint"] == ["a"]
+    assert sent["logentry"] == {"formatted": "two"}
+
+
+@pytest.mark.parametrize("kind", ["issues", "events"])
+def test_lists_that_became_tables_are_refused_before_anything_is_sent(
+    serve: Callable[..., Sandbox], tmp_path: Any, kind: str
+) -> None:
+    server = serve()
+
+    @dlt.resource(max_table_nesting=2, name="nested")
+    def nested() -> Iterator[Any]:
+        yield [{"issue_id": "5001", "message": "a", "tags": [{"key": "k", "value": "v"}]}]
+
+    target = (
+        sentry_events(server.dsn(server.world.projects[0]))
+        if kind == "events"
+        else sentry_issues(server.token, "acme", server.url)
+    )
+    with pytest.raises(Exception, match="Give the resource max_table_nesting=0"):
+        dlt.pipeline(kind, pipelines_dir=str(tmp_path)).run(nested(), destination=target)
+    assert not server.ingested.events
+    assert not [request for request in server.requests if request.is_write]
