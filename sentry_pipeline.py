@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import os
 import re
 import sys
 import time
@@ -87,11 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _action_options(arguments) if is_action else _options(arguments)
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
     try:
-        return perform(options) if is_action else _perform(options)
+        status = perform(options) if is_action else _perform(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (SentryError, DltException) as error:
         cause = _cause(error)
@@ -102,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = str(cause) if options.verbose else _one_line(cause)
         print(f"sentry_pipeline.py: {message}", file=sys.stderr)
         return WRONG_USE if isinstance(cause, WRONG_ACCESS) else FAILED
+    else:
+        return status
 
 
 def _interrupted() -> int:
@@ -212,7 +216,9 @@ def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
             done = repair(
                 pipeline, loader_file_format=_file_format(_destination(pipeline, options)), **settings
             )
-            print(f"{done.brought:,} events were missing and have been loaded.")
+            print(
+                f"{done.brought:,} events were missing and have been loaded." if done.before.missing else ""
+            )
             return _print_verification(done.after)
         return _print_verification(verify(pipeline, **settings))
 
@@ -248,13 +254,15 @@ def _print_verification(found: Verification) -> int:
                 ),
             ]
         )
-    total = sum(day.sentry for day in found.days)
     for project, days in found.unread.items():
-        print(f"{project}: {days:.1f} days of that are not read yet, and so not compared.")
+        print(f"{project}: {days:.1f} days of that are not read yet, and so not compared; a load reads them.")
+    total = sum(day.sentry for day in found.days)
     print(
-        f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC, by {found.how}: {total:,} events in "
-        f"Sentry, {found.missing:,} of them not loaded; {found.surplus:,} loaded that Sentry no longer has."
+        f"Compared {found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC by {found.how}: {total:,} events "
+        f"in Sentry, {found.missing:,} of them missing here, {found.surplus:,} only here."
     )
+    if found.missing:
+        print("repair loads what is missing.")
     return FAILED if found.missing else DONE
 
 
@@ -325,6 +333,8 @@ AUDIT_OPTIONS = {
     *["destination", "dataset_name", "by_listing", "progress", "verbose", "debug"],
 }
 
+CHECK_OPTIONS = {"organization", "base_url", "projects", "progress", "verbose", "debug"}
+
 COMMANDS = ("load", "check", "verify", "repair")
 
 
@@ -349,7 +359,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         default="load",
         metavar="check | verify | repair",
         help="check: print who the token is, its scopes and which tables it can read; verify: compare the events "
-        "of each project and day with Sentry's own counts; repair: also load what is missing; none of them: load",
+        "of each project and day with Sentry's own counts (but the newest hour, which loads read again); "
+        "repair: also load what is missing; none of them: load",
     )
     add("--resources", nargs="+", metavar="TABLE", help="the tables to load, or 'all'")
     add("--list", action="store_true", help="print the tables, one line each; needs no token")
@@ -398,10 +409,20 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--demo", action="store_true", help="load two weeks of a stand-in Sentry that runs on this machine")
     options = parser.parse_args(arguments)
     if options.command not in COMMANDS:
-        parser.error(f"no command {options.command!r}; there are check, verify and repair")
+        near = difflib.get_close_matches(options.command, [*COMMANDS, *ACTIONS], n=1)
+        parser.error(
+            f"no command {options.command!r}"
+            + (
+                f", did you mean {near[0]!r}?"
+                if near
+                else f"; there are {', '.join([*COMMANDS[1:], *ACTIONS])}"
+            )
+        )
     _check_combinations(parser, options)
     if options.projects:
         options.projects = [name for text in options.projects for name in text.split(",") if name]
+    if options.resources:
+        options.resources = [name for text in options.resources for name in text.split(",") if name]
     _check_tables(parser, options)
     return options
 
@@ -419,6 +440,9 @@ def _check_combinations(parser: Parser, options: argparse.Namespace) -> None:
     if options.command in ("verify", "repair") and given - AUDIT_OPTIONS:
         others = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in given - AUDIT_OPTIONS))
         parser.error(f"{options.command} compares the table events and does not take {others}")
+    if options.command == "check" and given - CHECK_OPTIONS:
+        others = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in given - CHECK_OPTIONS))
+        parser.error(f"check loads nothing and does not take {others}")
     if options.by_listing and options.command not in ("verify", "repair"):
         parser.error("--by-listing goes with verify and repair")
     if options.late_check and options.end_date:

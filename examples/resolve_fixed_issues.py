@@ -80,7 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         {"issue_id": one["id"], "status": "resolved", "status_details": {"inRelease": one["version"]}}
         for one in issues
     ]
-    dlt.pipeline("resolve_fixed_issues").run(rows, destination=target, table_name="issue_updates")
+    pipeline = dlt.pipeline("resolve_fixed_issues")
+    if pipeline.has_pending_data:  # of a run that failed: its rows are old, these are made anew
+        pipeline.abort_packages()
+    pipeline.run(rows, destination=target, table_name="issue_updates")
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(target.totals.items())))
     for refused in target.refused:
         print(f"Issue {refused.issue_id}: {refused.reason}", file=sys.stderr)

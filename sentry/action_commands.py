@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import orjson
 
 from .actions import STATS_PERIODS, list_events, list_issues, submit_events, update_issue
 from .errors import SentryConfigurationError
-from .event_submission import PROTOCOL_VERSION
+from .event_submission import PROTOCOL_VERSION, Outcomes, SubmissionError
 from .session import parsed_json
 
 DONE, FAILED = 0, 1
@@ -70,17 +71,25 @@ def _submit_options(add: Add) -> None:
 
 def _submit(options: argparse.Namespace) -> int:
     documents = _documents(options.event_json)
-    done = submit_events(
-        documents, dsn=options.dsn, version=options.sentry_version, outcomes=options.outcomes
-    )
-    for outcome in done.rows:
+    try:
+        done = submit_events(
+            documents, dsn=options.dsn, version=options.sentry_version, outcomes=options.outcomes
+        )
+    except SubmissionError as error:
+        _print_outcomes(error.outcomes)
+        raise
+    _print_outcomes(done)
+    if len(documents) > 1:
+        print(f"{len(documents):,} events: {done}", file=sys.stderr)  # noqa: T201
+    return FAILED if done.refused else DONE
+
+
+def _print_outcomes(outcomes: Outcomes) -> None:
+    for outcome in outcomes.rows:
         if outcome.outcome == "accepted":
             _print({"id": outcome.event_id})
         else:
             _print({"id": outcome.event_id, "outcome": outcome.outcome, "reason": outcome.reason})
-    if len(documents) > 1:
-        print(f"{len(documents):,} events: {done}", file=sys.stderr)  # noqa: T201
-    return FAILED if done.refused else DONE
 
 
 def _documents(name: str) -> list[Mapping[str, Any]]:
@@ -202,7 +211,11 @@ def _print_all(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _print(row: Mapping[str, Any]) -> None:
-    print(orjson.dumps(row).decode(), flush=True)  # noqa: T201 - this is what an action is for
+    try:
+        line = orjson.dumps(row).decode()
+    except TypeError:  # half a surrogate, a number beyond 64 bits: Sentry has them
+        line = json.dumps(row)
+    print(line, flush=True)  # noqa: T201 - this is what an action is for
 
 
 ACTIONS: Mapping[str, tuple[Callable[[Add], None], Callable[[argparse.Namespace], int]]] = MappingProxyType(

@@ -112,9 +112,9 @@ def compare(pipeline: dlt.Pipeline, run: Run, span: Span, *, by_listing: bool) -
     try:
         counted = None if by_listing else _counted(run, span)
         if counted is None:
-            how, (ours, theirs, missing) = "its lists", _listed(loaded, run, span)
+            how, (ours, theirs, missing) = "Sentry's lists", _listed(loaded, run, span)
         else:
-            how, ours, theirs = "its own counts", _held(loaded, span), counted
+            how, ours, theirs = "Sentry's own counts", _held(loaded, span), counted
             missing = Counter({at: theirs[at] - ours[at] for at in theirs if theirs[at] > ours[at]})
     except SqlClientNotAvailable:
         raise SentryConfigurationError(

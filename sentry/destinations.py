@@ -11,6 +11,7 @@ from dlt.common.schema import TTableSchema
 from dlt.common.typing import TSecretStrValue
 
 from . import errors
+from .dsn import HiddenText
 from .event_submission import sentry_events
 from .issue_outcomes import Outcome, Outcomes
 from .issue_updates import IssueUpdates, connection_from
@@ -62,7 +63,7 @@ class sentry_issues(RowDestination):  # noqa: N801 - users call it like dlt's ow
         self.refused: list[Outcome] = []
         self._updates: tuple[tuple[Any, ...], IssueUpdates] | None = None
         settings = {
-            "auth_token": auth_token,
+            "auth_token": None if auth_token is None else HiddenText(auth_token),
             "organization": organization,
             "base_url": base_url,
             "allow_destructive": allow_destructive,

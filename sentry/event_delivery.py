@@ -109,6 +109,12 @@ class Brakes:
         self._lock = threading.Lock()
         self.stopped = threading.Event()
 
+    def successor(self, max_wait: float, max_total_wait: float) -> Brakes:
+        """Brakes for the next submission, which keep to what the server has asked for in this one."""
+        brakes = Brakes(max_wait, max_total_wait)
+        brakes._until = self._until
+        return brakes
+
     def press(self, seconds: float) -> None:
         """Let nothing go out for so long; the longest of several counts."""
         with self._lock:
@@ -189,6 +195,9 @@ class Delivery:
             logger.info("%s: no success (%s); trying again.", parcel.event_id, answer)
             self._brakes.press(max(answer.wait or 0.0, self._back_off(failures)))
         self._judge(answer)
+        if answer.may_pass:  # others are taken: the trouble may be over by now
+            self._hold(answer)
+            answer = self._post(parcel.body)
         return answer
 
     def _hold(self, tried: Answer | None) -> None:

@@ -129,9 +129,14 @@ def submit_events(  # noqa: PLR0913 - settings, given by keyword
         SentryConfigurationError: The DSN or the file of outcomes is not usable; nothing was sent.
         SubmissionError: The key is refused, or the server stayed out of reach or overloaded beyond the bounds.
     """
-    brakes = Brakes(max_wait, max_total_wait)
+    target = find_dsn(dsn, allow_insecure=allow_insecure)
+    return _submit(rows, target, version, outcomes, Brakes(max_wait, max_total_wait))
+
+
+def _submit(
+    rows: Iterable[Mapping[str, Any]], target: Dsn, version: int, outcomes: str | Path | None, brakes: Brakes
+) -> Outcomes:
     with ExitStack() as stack:
-        target = find_dsn(dsn, allow_insecure=allow_insecure)
         file = stack.enter_context(_opened(outcomes)) if outcomes else None
         delivery = stack.enter_context(closing(Delivery(target, version, brakes)))
         submission = _Submission(target, delivery, brakes, file)
@@ -205,6 +210,7 @@ class sentry_events(RowDestination):  # noqa: N801 - users call it like dlt's ow
     ) -> None:
         self.totals: Counter[Result] = Counter()
         self.refused: list[Outcome] = []
+        self._brakes = Brakes(MAX_RATE_LIMIT_WAIT, MAX_TOTAL_WAIT)
         settings = {
             "dsn": HiddenText(dsn) if isinstance(dsn, str) else dsn,
             "version": version,
@@ -237,15 +243,10 @@ class sentry_events(RowDestination):  # noqa: N801 - users call it like dlt's ow
         ) -> None:
             rows = as_given(items if isinstance(items, list) else items.to_pylist())  # of a parquet file
             try:
-                done = submit_events(
-                    rows,
-                    dsn=dsn,
-                    version=version,
-                    outcomes=outcomes,
-                    max_wait=max_wait,
-                    max_total_wait=max_total_wait,
-                    allow_insecure=allow_insecure,
-                )
+                target = find_dsn(dsn, allow_insecure=allow_insecure)
+                # the batches of a load keep to the same limits
+                self._brakes = self._brakes.successor(max_wait, max_total_wait)
+                done = _submit(rows, target, version, outcomes, self._brakes)
             except SentryError as error:
                 passes = getattr(error, "retry", False)
                 failed = DestinationTransientException if passes else DestinationTerminalException

@@ -125,7 +125,10 @@ def _is_snoozed(wanted: Values, shown: Values, now: float) -> bool:
 
 
 def _is_assigned(wanted: str, shown: Any) -> bool | None:
-    """Whether an issue is assigned like this; None where that cannot be told, as user names are not shown."""
+    """Whether an issue is assigned like this; None where that cannot be told: user names are not shown.
+
+    What is shown as ``name`` is chosen by the user, and not unique.
+    """
     if not wanted or not shown:
         return not wanted and not shown
     kind, _, name = wanted.rpartition(":")
@@ -133,8 +136,7 @@ def _is_assigned(wanted: str, shown: Any) -> bool | None:
         return bool((shown.get("type"), str(shown.get("id"))) == (kind or "user", name))
     if shown.get("type") != "user":
         return False
-    names = {str(shown.get(column) or "").lower() for column in ("email", "name")}
-    return True if wanted.lower() in names else None
+    return True if wanted.lower() == str(shown.get("email") or "").lower() else None
 
 
 def _may_be(name: str, value: Any, issue: Values) -> bool:

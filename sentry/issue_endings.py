@@ -18,7 +18,7 @@ from . import errors
 from .client import Row
 from .issue_calls import ADMIN, IssueCalls, chunks
 from .issue_outcomes import Outcomes
-from .issue_rows import Ending
+from .issue_rows import Ending, IssueRow
 from .settings import ENDING_ATTEMPTS, ISSUES_PER_CHANGE
 
 Answer = TypeVar("Answer")
@@ -41,6 +41,10 @@ class Wish:
     issue_id: str
     ending: Ending
     merge_into: str
+
+    def is_same_as(self, row: IssueRow) -> bool:
+        """Whether a row wishes the same once more."""
+        return (self.issue_id, self.ending, self.merge_into) == (row.issue_id, row.ending, row.merge_into)
 
 
 class IssueEndings:

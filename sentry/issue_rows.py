@@ -111,6 +111,8 @@ def read_row(row: Values) -> IssueRow:
         column = column_name(name)
         if _is_null(value) or name.startswith("_dlt_"):
             continue
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidRowError(f"{column} holds a NUL, which Sentry cannot store")
         if given.setdefault(column, value) != value:
             raise InvalidRowError(f"{column} is given twice, and differently")
     issue_id = _issue_id(given)

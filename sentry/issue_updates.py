@@ -27,7 +27,7 @@ from .issue_outcomes import Outcomes
 from .issue_rows import InvalidRowError, IssueRow, check_columns, named_issue, read_row
 from .log import logger
 from .run import Run
-from .settings import ISSUES_PER_CHANGE
+from .settings import FAILURES_BEFORE_STOP, ISSUES_PER_CHANGE
 
 
 def update_issues(  # noqa: PLR0913 - settings, all by name
@@ -124,6 +124,7 @@ class IssueUpdates:
         self._allow_destructive = allow_destructive
         self._dry_run = dry_run
         self._forbidden: str | None = None
+        self._failed_in_a_row = 0
         self._proven: set[str] = set()
 
     @cached_property
@@ -146,6 +147,7 @@ class IssueUpdates:
         """
         before = self._requests_sent
         self._forbidden = None
+        self._failed_in_a_row = 0
         try:
             changes, endings = self._read(rows, told)
             self._update(changes, told)
@@ -187,12 +189,14 @@ class IssueUpdates:
             else:
                 update = changes.setdefault(read.issue_id, Update(read.issue_id))
                 update.change = update.change.then(read.change)
-                update.rows.append(number)
+                update.wishes[number] = read.change
         return changes, list(endings.values())
 
     def _permitted(self, row: IssueRow, endings: Mapping[str, Wish]) -> IssueRow:
         if row.ending and not self._allow_destructive:
             raise InvalidRowError(f"{row.ending} needs allow_destructive=True")
+        if row.issue_id in endings and endings[row.issue_id].is_same_as(row):
+            return replace(row, ending=None, change=Change({}))  # said once more
         if row.issue_id in endings:
             raise InvalidRowError(f"an earlier row ends the issue: {endings[row.issue_id].ending}")
         return row
@@ -227,32 +231,69 @@ class IssueUpdates:
         try:
             undone = self._send(updates)
         except errors.SentryRequestError as refusal:
-            parts = _parts(updates, refusal)
+            is_scope = isinstance(refusal, errors.SentryPermissionError) and self._calls.lacks_scope
+            parts = [] if is_scope else _parts(updates, refusal) or self._rows(updates, refusal, told)
             for part in parts:
                 self._apply(part, told)
             if not parts:
                 self._refuse(updates, refusal, told)
             return
+        self._failed_in_a_row = 0
         for update in updates:
-            left = undone.get(update.issue_id)
-            told.add(update.rows, update.issue_id, "refused" if left else "applied", left)
+            for number, wish in update.wishes.items():
+                left = undone.get(update.issue_id, {})
+                reason = next((left[name] for name in left if name == "" or name in wish.fields), None)
+                told.add([number], update.issue_id, "refused" if reason else "applied", reason)
 
     def _refuse(self, updates: Sequence[Update], refusal: errors.SentryRequestError, told: Outcomes) -> None:
-        reason = reason_of(refusal)
-        if isinstance(refusal, errors.SentryPermissionError) and not self._calls.is_single_only:
-            self._forbidden = reason  # all these issues could be read: it is the scope, for the others too
+        """Note a refusal; after several calls in a row without any success it is not about these issues."""
+        self._failed_in_a_row += _fails_on(refusal) or isinstance(refusal, errors.SentryPermissionError)
+        is_everywhere = self._failed_in_a_row >= FAILURES_BEFORE_STOP
+        if _fails_on(refusal):
+            if is_everywhere or not self._answers(updates[0].issue_id):
+                raise refusal
+            reason = f"Sentry fails on it whenever it is sent: {refusal}"
+        else:
+            reason = reason_of(refusal)
+        if isinstance(refusal, errors.SentryPermissionError) and (is_everywhere or self._calls.lacks_scope):
+            self._forbidden = reason
         for update in updates:
             told.add(update.rows, update.issue_id, "refused", reason)
 
-    def _send(self, updates: Sequence[Update]) -> dict[str, str]:
-        """Send one change; what Sentry has not done of it, by issue."""
+    def _rows(
+        self, updates: Sequence[Update], refusal: errors.SentryRequestError, told: Outcomes
+    ) -> list[list[Update]]:
+        """The calls to try where several rows speak of the same issue: one of them may be good."""
+        if not isinstance(refusal, errors.SentryBadRequestError) or all(
+            len(one.wishes) < 2 for one in updates
+        ):
+            return []
+        singles = []
+        for update in updates:
+            for number, wish in update.wishes.items():
+                change = wish.lacking(update.issue, self._calls.now)
+                if change.fields:
+                    singles.append([Update(update.issue_id, change, {number: wish}, update.issue)])
+                else:
+                    told.add([number], update.issue_id, "unchanged")
+        return singles
+
+    def _answers(self, issue_id: str) -> bool:
+        """Whether Sentry is well otherwise."""
+        try:
+            return self._calls.where_it_went(issue_id) is not None
+        except errors.SentryRequestError:
+            return False
+
+    def _send(self, updates: Sequence[Update]) -> dict[str, dict[str, str]]:
+        """Send one change; what Sentry has not done of it, by issue: why, by field, or under ``""`` for all."""
         change, ids = updates[0].change, [update.issue_id for update in updates]
         if len(updates) == 1:
             answer = self._calls.change_one(ids[0], change.fields)
             return _undone(change, ids, {ids[0]: answer.json()} if answer.status_code == 200 else {})
         answer = self._calls.change_many(ids, [update.project for update in updates], change.fields)
         if answer.status_code == 204:
-            return dict.fromkeys(ids, NOT_THERE)
+            return {issue_id: {"": NOT_THERE} for issue_id in ids}
         unproven = set(PERSONAL) & change.fields.keys() - self._proven
         overlooked = change.fields.keys() - answer.json().keys() - {"statusDetails"}
         if not unproven and not overlooked and not any(change.is_doubtful_for(one.issue) for one in updates):
@@ -270,14 +311,19 @@ class Update:
     Attributes:
         issue_id: The issue.
         change: What it shall be like; after the look, what of it is not so yet.
-        rows: The rows that say so.
+        wishes: What each of the rows about it says, by their numbers.
         issue: The issue as it was found.
     """
 
     issue_id: str
     change: Change = field(default_factory=lambda: Change({}))
-    rows: list[int] = field(default_factory=list)
+    wishes: dict[int, Change] = field(default_factory=dict)
     issue: Row = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows that say so."""
+        return list(self.wishes)
 
     @property
     def project(self) -> str:
@@ -286,24 +332,31 @@ class Update:
 
 
 def _parts(updates: Sequence[Update], refusal: errors.SentryRequestError) -> list[list[Update]]:
-    """The smaller calls to try after a 400; none where it holds for each of the issues, or there is just one."""
-    if not isinstance(refusal, errors.SentryBadRequestError) or len(updates) == 1:
+    """The smaller calls to try after a failure; none where it holds for each issue, or there is just one."""
+    is_divisible = isinstance(refusal, errors.SentryBadRequestError | errors.SentryPermissionError)
+    if len(updates) == 1 or not (is_divisible or _fails_on(refusal) or refusal.status == 504):
         return []
     by_project: dict[str, list[Update]] = {}
     for update in updates:
         by_project.setdefault(update.project, []).append(update)
     if len(by_project) > 1:
         return list(by_project.values())
-    if refusal.fields:  # the body is wrong, for this project and so for all its issues
-        return []
+    if refusal.fields or isinstance(refusal, errors.SentryPermissionError):
+        return []  # the body is wrong, or the access, for this project and so for all its issues
     half = len(updates) // 2
     return [list(updates[:half]), list(updates[half:])]
 
 
-def _undone(change: Change, issue_ids: Sequence[str], issues: Mapping[str, Row]) -> dict[str, str]:
-    """What Sentry took but did not do, by issue, told by what the issues are like afterwards."""
-    undone = {issue_id: NOT_THERE for issue_id in issue_ids if issue_id not in issues}
+def _fails_on(refusal: errors.SentryRequestError) -> bool:
+    """Whether Sentry failed on a change again and again, which may be about its issue: 500, or a busy back-end."""
+    return refusal.status == 500 or isinstance(refusal, errors.SentryBackendBusyError)
+
+
+def _undone(change: Change, issue_ids: Sequence[str], issues: Mapping[str, Row]) -> dict[str, dict[str, str]]:
+    """What Sentry took but did not do, by issue and field, told by what the issues are like afterwards."""
+    undone = {issue_id: {"": NOT_THERE} for issue_id in issue_ids if issue_id not in issues}
     for issue_id, issue in issues.items():
         if names := change.undone(issue):
-            undone[issue_id] = f"Sentry took the change and left {', '.join(names)} as it was"
+            reason = f"Sentry took the change and left {', '.join(names)} as it was"
+            undone[issue_id] = dict.fromkeys(names, reason)
     return undone

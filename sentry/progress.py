@@ -275,9 +275,9 @@ class Progress:
         ]
         if lost and (told is None or forgotten.start < told):
             self._run.warn_once(
-                f"History is wanted from {sentry_time(forgotten.start)} UTC, but this server answers only from "
-                f"{sentry_time(forgotten.end)} UTC: the {forgotten.seconds / DAY:.1f} days between are lost. What "
-                "was loaded before stays."
+                f"This server has no events before {sentry_time(forgotten.end)} UTC any more, so the "
+                f"{forgotten.seconds / DAY:.1f} days wanted from {sentry_time(forgotten.start)} UTC on cannot be "
+                "loaded. Rows that were loaded before stay."
             )
             if self._exact is None:
                 self._state["told_of"] = forgotten.start

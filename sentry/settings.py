@@ -66,6 +66,9 @@ IDS_PER_REQUEST = 50
 MARKED_AGAIN_SECONDS = 7 * 86_400
 """Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
 
+FAILURES_BEFORE_STOP = 5
+"""Changes that fail one after the other, none between them succeeding: then it is not about their issues."""
+
 ISSUES_PER_CHANGE = 100
 """Ids in one bulk call: what Sentry publishes as the most. With ids of ten digits the address stays below 2 KB."""
 

@@ -510,7 +510,7 @@ def _check_repair(
     Compared are the full hours that earlier runs have read.
     """
     start, end = int(done.after.start.timestamp()), int(done.after.end.timestamp())
-    by_ids = done.before.how == "its lists"
+    by_ids = done.before.how == "Sentry's lists"
 
     def hours(events: Rows) -> Counter[tuple[str, int]]:
         return Counter(

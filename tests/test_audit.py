@@ -219,12 +219,12 @@ def test_the_script_verifies_repairs_and_says_so_by_its_status(
     assert script(server, "--resources", "events", "--progress", "none").returncode == 0
     good = script(server, "verify")
     assert good.returncode == 0, good.stderr
-    assert "60 events in Sentry, 0 of them not loaded" in good.stdout
+    assert "60 events in Sentry, 0 of them missing here" in good.stdout
     come_late(server, 12.3)
     bad = script(server, "verify")
     assert bad.returncode == 1
     assert any(line.split()[1:2] == ["2026-07-20"] for line in bad.stdout.splitlines())
-    assert "61 events in Sentry, 1 of them not loaded" in bad.stdout
+    assert "61 events in Sentry, 1 of them missing here" in bad.stdout
     mended = script(server, "repair", "--progress", "none")
     assert mended.returncode == 0, mended.stderr
     assert "1 events were missing and have been loaded." in mended.stdout

@@ -268,7 +268,7 @@ def test_the_largest_event_is_taken(serve: Serve) -> None:
 
 def test_the_same_row_is_the_same_event_for_all_time() -> None:
     row = {"message": "m", "n": 1, "timestamp": WHEN}
-    assert made(row)["event_id"] == "3cb8d3c13cbe51a597433c414dd98cca"
+    assert made(row)["event_id"] == "75c53f8b2bab5a0c8257036f9eefb1d3"
     again = {"timestamp": WHEN, "n": 1, "message": "m", "_dlt_id": "any", "new_column": None}
     assert made(again)["event_id"] == made(row)["event_id"]
     assert made({**row, "n": 2})["event_id"] != made(row)["event_id"]

@@ -349,6 +349,84 @@ def test_a_token_without_the_scope_is_told_so_once(serve: Serve) -> None:
     assert len(writes(server)) == 1
 
 
+@pytest.mark.parametrize("body", [b"<html>no</html>", b'{"detail":"no"}'])
+def test_one_change_that_is_forbidden_keeps_no_other_from_its_effect(serve: Serve, body: bytes) -> None:
+    server = serve()
+    issues = open_issues(server)
+    kind = "text/html" if b"html" in body else "application/json"
+
+    def forbid(request: Any) -> None:
+        if request.method == "PUT" and f"/{issues[0].id}/" in request.path:
+            server.fail_next(1, status=403, body=body, content_type=kind)
+
+    server.on_request(forbid)
+    rows = [{"id": issues[0].id, "priority": "high"}] + [
+        {"id": one.id, "status": "resolved"} for one in issues[1:]
+    ]
+    told = update(server, rows)
+    assert told.totals == {"refused": 1, "applied": len(issues) - 1}
+
+
+def test_one_issue_that_sentry_fails_on_keeps_no_other_from_its_effect(serve: Serve) -> None:
+    server = serve()
+    issues = open_issues(server)
+    poison = issues[2].id
+
+    def fail(request: Any) -> None:
+        if request.method == "PUT" and (("id", poison) in request.params or f"/{poison}/" in request.path):
+            server.fail_next(
+                1, status=500, body=b'{"detail":"Internal Error"}', content_type="application/json"
+            )
+
+    server.on_request(fail)
+    told = update(server, [{"id": issue.id, "status": "resolved"} for issue in issues])
+    assert told.totals == {"refused": 1, "applied": len(issues) - 1}
+    assert "Sentry fails on it whenever it is sent" in str(told.refused[0].reason)
+    assert told.refused[0].issue_id == issues[2].id
+
+
+def test_rows_about_the_same_issue_do_not_share_a_refusal(serve: Serve) -> None:
+    server = serve()
+    first, second = open_issues(server)[:2]
+    rows = [
+        {"id": first.id, "priority": "high"},
+        {"id": first.id, "assigned_to": "nobody@example.org"},
+        {"id": second.id, "priority": "high"},
+    ]
+    told = update(server, rows)
+    assert results(told) == ["applied", "refused", "applied"]
+    assert (first.priority, second.priority) == ("high", "high")
+
+
+def test_an_ending_that_is_said_twice_is_done_once(serve: Serve) -> None:
+    server = serve()
+    issue = open_issues(server)[0]
+    told = update(server, [{"id": issue.id, "delete": True}] * 2, allow_destructive=True)
+    assert sorted(results(told)) == ["applied", "unchanged"]
+
+
+def test_issues_that_vanish_between_look_and_change_harm_no_others(serve: Serve) -> None:
+    server = serve(switches=Switches(bulk_ids_fall_back_to_search=True))
+    issues = open_issues(server)
+    doomed, others = issues[:2], issues[2:]
+
+    def vanish(request: Any) -> None:
+        if request.method == "PUT":
+            for issue in doomed:
+                server.world.delete_issue(issue)
+
+    server.on_request(vanish)
+    update(server, [{"id": issue.id, "status": "resolved"} for issue in doomed])
+    assert {issue.status for issue in others} == {"unresolved"}
+
+
+def test_a_text_with_nul_is_refused_unsent(serve: Serve) -> None:
+    server = serve()
+    told = update(server, [{"id": open_issues(server)[0].id, "assigned_to": "a\0b"}])
+    assert "holds a NUL" in reason(told)
+    assert not writes(server)
+
+
 def test_a_refused_row_names_its_issue_in_every_form(serve: Serve) -> None:
     told = update(serve(), [{"issueId": 7, "status": "x"}, {"id": "A-1"}, {"status": "x"}])
     assert [one.issue_id for one in told.rows] == ["7", "A-1", None]
@@ -844,13 +922,13 @@ def test_the_destination_is_found_by_its_name_and_shows_no_token(
     assert settings["auth_token"] not in shown
 
 
-def test_an_unknown_column_refuses_the_batch_and_the_next_load_goes_on(serve: Serve) -> None:
+def test_a_row_with_an_unknown_column_is_refused_and_the_next_load_goes_on(serve: Serve) -> None:
     server = serve()
     issue = open_issues(server)[0]
     target = sentry_issues(**writer(server))
-    load([{"issue_id": issue.id, "stauts": "resolved"}, {"issue_id": issue.id, "status": "resolved"}], target)
-    assert target.totals == {"refused": 2}
-    assert server.requests == []
+    load([{"issue_id": issue.id, "stauts": "resolved"}, {"issue_id": issue.id, "priority": "low"}], target)
+    assert target.totals == {"refused": 1, "applied": 1}
+    assert "column stauts" in str(target.refused[0].reason)
     pipeline = load([{"issue_id": issue.id, "status": "resolved"}], target)
     assert issue.status == "resolved"
     assert not pipeline.has_pending_data

@@ -353,7 +353,7 @@ def test_a_killed_repair_is_finished_by_the_next_one(
         assert loaded(Warehouse(tmp_path, "sentry")) in (60, 90)
     done = script(server, "repair", "--progress", "none")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"0 of them not loaded; 0 loaded that Sentry no longer has\.$", done.stdout)
+    assert re.search(r"0 of them missing here, 0 only here\.$", done.stdout)
     Warehouse(tmp_path, "sentry").assert_events_equal_truth(server)
     assert_nothing_is_left_behind(tmp_path)
 

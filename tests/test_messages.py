@@ -31,7 +31,7 @@ from tests.conftest import ROOT, Script
         (["--destination", "no-such"], "no-such"),
         (["--progress", "loud"], "invalid choice: 'loud'"),
         (["--projects", ""], "--projects is empty"),
-        (["lod"], "no command 'lod'; there are check, verify and repair"),
+        (["lod"], "no command 'lod', did you mean 'load'?"),
         (["--full-refresh", "--end-date", "2026-07-01"], "it does not go with a part of it"),
         (["--demo", "--resources", "issues"], "takes no other options"),
     ],
@@ -161,7 +161,7 @@ def test_what_cannot_be_loaded_is_said_once(script: Script, serve: Callable[...,
     server = serve()
     done = script(server, "--start-date", "2025-01-01", "--end-date", "2026-09-01")
     assert done.returncode == 0
-    assert done.stderr.count("History is wanted from 2025-01-01T00:00:00 UTC") == 1
+    assert done.stderr.count("days wanted from 2025-01-01T00:00:00 UTC on cannot be loaded") == 1
     assert done.stderr.count("2026-09-01T00:00:00 UTC, is not reached yet") == 1
 
 
