@@ -402,11 +402,18 @@ def _tags(name: str, value: object) -> dict[str, str] | None:
     if pairs is None:
         return None
     try:
-        found = [(item["key"], item["value"]) if isinstance(item, Mapping) else tuple(item) for item in pairs]
+        found = [(item["key"], item["value"]) if isinstance(item, Mapping) else _pair(item) for item in pairs]
         tags = {str(key): item for key, item in found if key is not None and item is not None}
     except (KeyError, TypeError, ValueError):
         raise _unusable(name, value, "an object, a list of pairs, or a list of {key, value}") from None
     return {key: item if isinstance(item, str) else _as_text(item) for key, item in tags.items()} or None
+
+
+def _pair(item: object) -> tuple[object, ...]:
+    """A pair; a text of two letters is none."""
+    if not isinstance(item, list | tuple):
+        raise TypeError(item)
+    return tuple(item)
 
 
 def _fingerprint(name: str, value: object) -> list[str] | None:

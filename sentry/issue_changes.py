@@ -92,10 +92,10 @@ def _has_status(wanted: Values, issue: Values, now: float) -> bool:
         return False
     if wanted.get("substatus") not in (None, issue.get("substatus")):
         return False
+    if wanted["status"] == "ignored":  # without conditions: not until one of them is met
+        return _is_snoozed(details or {}, shown, now)
     if not details:
         return True
-    if wanted["status"] == "ignored":
-        return _is_snoozed(details, shown, now)
     ((kind, value),) = details.items()
     return _is_commit(value, shown.get(kind)) if kind == "inCommit" else _is_release(value, shown.get(kind))
 

@@ -148,6 +148,8 @@ def _is_null(value: object) -> bool:
 
 
 def _read_id(column: str, value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and value < 2**53:  # as pandas has columns with gaps
+        value = int(value)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and re.fullmatch("[0-9]{1,19}", text) and 0 < int(text) <= _LARGEST_ID:
         return str(int(text))
@@ -169,6 +171,8 @@ def _boolean(column: str, value: object) -> bool:
 
 
 def _assignee(value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and value < 2**53:  # as pandas has columns with gaps
+        value = int(value)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and (
         re.fullmatch("((user|team):)?[0-9]+|[^:]*", text) and (not text or text.strip())

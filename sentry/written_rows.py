@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import dlt
+from dlt.common.exceptions import PipelineStateNotAvailable
 from dlt.common.schema import Schema
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.destinations.impl.destination.factory import destination
 
 from .client import Row
@@ -24,25 +27,38 @@ class RowDestination(destination):
         """The client of a load; dlt asks for it before anything is sent.
 
         Raises:
-            SentryConfigurationError: The schema has nested tables; their rows would be sent as rows of their own.
+            SentryConfigurationError: The load has nested tables; their rows would be sent as rows of their own.
         """
-        nested = sorted(str(table["name"]) for table in schema.data_tables() if table.get("parent"))
+        nested = sorted(
+            {str(table["name"]) for table in schema.data_tables() if table.get("parent")} & _loading()
+        )
         if nested:
             raise SentryConfigurationError(
                 "Rows go to Sentry whole, but lists in them are tables of their own here: "
-                f"{', '.join(nested)}. Give the resource max_table_nesting=0, and use a pipeline of its own for "
-                "rows back to Sentry."
+                f"{', '.join(nested)}. Nothing was sent. Give the resource max_table_nesting=0, and let go of this "
+                "load with pipeline.abort_packages()."
             )
         return super().client(schema, initial_config)
 
 
-def as_given(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """The rows with values of another type than their column's first back in that column.
+def _loading() -> set[str]:
+    """The tables of the package that is being loaded."""
+    try:
+        load_id = dlt.current.load_package_state()["load_id"]
+        package = dlt.current.pipeline().get_load_package_info(str(load_id))
+    except (CurrentLoadPackageStateNotAvailable, PipelineStateNotAvailable):
+        return set()
+    return {job.job_file_info.table_name for jobs in package.jobs.values() for job in jobs}
 
-    dlt keeps such values in a column of their own, ``priority▶v_text``
-    (https://dlthub.com/docs/general-usage/schema-evolution).
+
+def as_given(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The rows with what dlt has taken apart put together again.
+
+    A value of another type than its column's first is in a column of its own, ``priority▶v_text``
+    (https://dlthub.com/docs/general-usage/schema-evolution). An object is one column per field, ``user▶id``, where
+    the resource asks for nested tables.
     """
-    return [_folded(row) for row in rows]
+    return [_nested(_folded(row)) for row in rows]
 
 
 def _folded(row: Mapping[str, Any]) -> Row:
@@ -52,3 +68,16 @@ def _folded(row: Mapping[str, Any]) -> Row:
         if variant and value is not None:
             folded[variant[1]] = value
     return folded
+
+
+def _nested(row: Row) -> Row:
+    whole: Row = {}
+    for name, value in row.items():
+        *path, last = name.split("▶")
+        place = whole
+        for part in path:
+            below = place.setdefault(part, {})
+            place = below if isinstance(below, dict) else place
+        if not path or value is not None:
+            place[last] = value
+    return whole

@@ -212,7 +212,7 @@ def test_an_issue_is_assigned_and_given_back(serve: Serve, form: str) -> None:
         ({"id": ""}, "id '' is not the number"),
         ({"id": 0}, "id 0 is not the number"),
         ({"id": True}, "id True is not the number"),
-        ({"id": 5.0}, "id 5.0 is not the number"),
+        ({"id": 5.5}, "id 5.5 is not the number"),
         ({"id": "9" * 19}, "is not the number"),
         ({"id": "٣"}, "is not the number"),
         ({"status": "resolved"}, "issue_id is missing"),

@@ -76,7 +76,26 @@ def test_lists_that_became_tables_are_refused_before_anything_is_sent(
         if kind == "events"
         else sentry_issues(server.token, "acme", server.url)
     )
+    pipeline = dlt.pipeline(kind, pipelines_dir=str(tmp_path))
     with pytest.raises(Exception, match="Give the resource max_table_nesting=0"):
-        dlt.pipeline(kind, pipelines_dir=str(tmp_path)).run(nested(), destination=target)
+        pipeline.run(nested(), destination=target)
     assert not server.ingested.events
     assert not [request for request in server.requests if request.is_write]
+    pipeline.abort_packages()
+    pipeline.run([{"issue_id": "1", "message": "b"}], destination=target, table_name="plain")
+    assert sum(target.totals.values()) == 1
+
+
+def test_objects_that_dlt_took_apart_are_put_together(serve: Callable[..., Sandbox], tmp_path: Any) -> None:
+    server = serve()
+
+    @dlt.resource(max_table_nesting=2, name="nested")
+    def nested() -> Iterator[Any]:
+        yield [{"message": "a", "tags": {"job": "export"}, "contexts": {"os": {"name": "Linux"}}}]
+
+    dlt.pipeline("nested", pipelines_dir=str(tmp_path)).run(
+        nested(), destination=sentry_events(server.dsn(server.world.projects[0]))
+    )
+    (sent,) = server.ingested.events
+    assert sent.document["tags"] == {"job": "export"}
+    assert sent.document["contexts"]["os"]["name"] == "Linux"
