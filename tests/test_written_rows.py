@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +17,7 @@ from sandbox import Sandbox
 from sandbox.access import READ_SCOPES
 from sentry.destinations import sentry_events, sentry_issues
 from sentry.envelopes import made_id
+from tests.conftest import ROOT
 
 
 def run(rows: Any, target: Any, name: str, tmp_path: Any) -> None:
@@ -99,3 +105,52 @@ def test_objects_that_dlt_took_apart_are_put_together(serve: Callable[..., Sandb
     (sent,) = server.ingested.events
     assert sent.document["tags"] == {"job": "export"}
     assert sent.document["contexts"]["os"]["name"] == "Linux"
+
+
+LOAD = """
+import sys, dlt
+from sentry.destinations import sentry_events, sentry_issues
+
+kind, place, token, *ids = sys.argv[1:]
+if kind == "events":
+    rows = [{"event_id": f"{number:032x}", "message": f"row {number}"} for number in range(300)]
+    target = sentry_events(place, batch_size=30)
+else:
+    rows = [{"issue_id": one, "status": "resolved" if at % 2 else "ignored"} for at, one in enumerate(ids)]
+    target = sentry_issues(token, "acme", place, batch_size=10)
+pipeline = dlt.pipeline(kind, pipelines_dir="pipelines", destination=target)
+if pipeline.has_pending_data:
+    pipeline.load()
+else:
+    pipeline.run(rows, table_name="rows")
+"""
+
+
+def done(server: Sandbox) -> int:
+    """Events taken, or changes made, so far."""
+    return len(server.ingested.events) + sum(request.is_write for request in server.requests)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("events", 1), ("events", 45), ("issues", 1), ("issues", 5)])
+def test_a_load_killed_half_way_is_finished_by_the_next_run_and_nothing_is_done_twice(
+    serve: Callable[..., Sandbox], tmp_path: Any, kind: str, number: int
+) -> None:
+    server = serve(issues=60, events=80)
+    world = server.world
+    (tmp_path / "load.py").write_text(LOAD)
+    (tmp_path / "sentry").symlink_to(ROOT / "sentry")
+    token = server.add_token(scopes=(*READ_SCOPES, "event:write"))
+    place = server.dsn(world.projects[0]) if kind == "events" else server.url
+    command = [sys.executable, "load.py", kind, place, token, *(issue.id for issue in world.issues)]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while running.poll() is None and done(server) < number:
+        time.sleep(0.001)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait(timeout=60) == -signal.SIGKILL
+    assert subprocess.run(command, cwd=tmp_path, timeout=60, check=False).returncode == 0
+    if kind == "events":
+        stored = [sent.event_id for sent in server.ingested.events if not sent.duplicate]
+        assert sorted(stored) == [f"{at:032x}" for at in range(300)]
+    else:
+        wanted = ["resolved" if at % 2 else "ignored" for at in range(len(world.issues))]
+        assert [issue.status for issue in world.issues] == wanted
