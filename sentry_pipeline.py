@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     is_action = arguments[:1] != [] and arguments[0] in ACTIONS
     options = _action_options(arguments) if is_action else _options(arguments)
+    _prepare_dlt()
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
     try:
         status = perform(options) if is_action else _perform(options)
@@ -156,7 +157,6 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         PipelineStepFailed: Something went wrong; its cause says what. Loads before that one stay.
     """
     summary = Summary()
-    _prepare_dlt()
     target = _settings(options, "destination", "dataset_name")
     source = sentry_source(**settings).with_resources(*(options.resources or DEFAULT_TABLES))
     destination = _destination(pipeline, options)
@@ -203,7 +203,6 @@ def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
 
 def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
     """Compare with Sentry, and with ``repair`` read again what is missing."""
-    _prepare_dlt()
     pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
     settings = {
         **_settings(options, "organization", "base_url", "projects"),
