@@ -19,16 +19,16 @@ demo: $(VENV)/installed
 	$(BIN)/python sentry_pipeline.py --demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-write: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto tests/test_issue_updates.py tests/test_event_submission.py tests/test_bugsink.py tests/test_actions.py tests/test_examples.py
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/test_issue_updates.py tests/test_event_submission.py tests/test_bugsink.py tests/test_actions.py tests/test_examples.py tests/test_written_rows.py
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --histories 5000 --minutes 120
 
 test-contract: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto tests/test_contract.py tests/sandbox/test_contract.py
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/test_contract.py tests/sandbox/test_contract.py
 
 # Each installed Python gets an environment of its own; pyenv's shims count only where they run.
 test-all-pythons:
