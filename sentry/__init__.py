@@ -10,11 +10,11 @@ from dlt.extract import DltResource
 
 from .audit import Repair, repair, verify
 from .backfill import history_left
+from .choices import Choices
 from .comparison import Verification
 from .config import connect, time_range
 from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError
-from .progress import Choices
 from .resources import Context, resources_of
 from .run import CurrentRun
 from .settings import LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS

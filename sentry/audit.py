@@ -17,13 +17,13 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
 from .backfill import SOURCE
+from .choices import Choices
 from .comparison import Span, Verification, compare
 from .config import Connection, connect, server_identity, time_range
 from .endpoints import EVENTS, ISSUE_EVENTS, TABLES
 from .errors import SentryConfigurationError, SentryStateError
 from .leftovers import finish_earlier_run
 from .loaded import Loaded
-from .progress import Choices
 from .resources import Context, resources_of
 from .run import CurrentRun, Run
 from .settings import CHUNK_EVENTS, FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS

@@ -8,13 +8,10 @@ joins an external scheduler's (https://dlthub.com/docs/general-usage/incremental
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from dataclasses import asdict
+from datetime import UTC, datetime
 
 import dlt
-from dlt.extract import DltResource
-from dlt.extract.incremental import Incremental
 
 from .backfill import (
     LEFT,
@@ -29,52 +26,13 @@ from .backfill import (
     whose_turn,
     within,
 )
+from .choices import Choices, Kind, bound_cursor, disposition_of, exact_window
 from .debts import Debts
 from .errors import SentryConfigurationError
 from .retention import oldest_answered
 from .run import Run
 from .settings import HISTORY_DAYS, SHORTEST_RETENTION_SECONDS, SWEEP_SLACK_SECONDS
 from .windows import DAY, HOUR, Window, floor_seconds, sentry_time, still_missing, subtract, union
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user asked for.
-
-    Attributes:
-        start: First moment of history wanted; None: ``HISTORY_DAYS`` before the run.
-        end: Given: exactly start to end, and progress stays as it is.
-        lookback: Seconds before what is covered that are read again.
-        sweep_interval: Hours between two readings of everything; 0: every run.
-        chunk_events: How many events of history one load brings at the most, as Sentry counts them; 0: all.
-        newest_first: Whether a history that is brought in several loads begins with its end.
-        again: Given: just these windows are read, by project, whether they were read before or not.
-    """
-
-    start: datetime | None
-    end: datetime | None
-    lookback: int
-    sweep_interval: float
-    chunk_events: int = 0
-    newest_first: bool = True
-    again: Mapping[str, list[Window]] | None = None
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How the rows of a table age and change.
-
-    Attributes:
-        since: Given: rows do not age out, and this is the first second of history, whatever ``start`` says.
-        lookback: Seconds of look-back at the least, for rows that change after they were read.
-        retained: Whether rows go when the server forgets the events of their time.
-        chunked: Whether a long history is brought in several loads.
-    """
-
-    since: int | None = None
-    lookback: int = 0
-    retained: bool = False
-    chunked: bool = False
 
 
 class Progress:
@@ -89,7 +47,7 @@ class Progress:
     def __init__(self, choices: Choices, run: Run, kind: Kind) -> None:
         resource = dlt.current.resource()
         self._name = resource.name
-        self._cursor = _bound_cursor(resource)
+        self._cursor = bound_cursor(resource)
         self._state = dlt.current.resource_state()
         self._metrics = dlt.current.resource_metrics()
         self._covered: dict[str, list[list[int]]] = self._state.setdefault("covered", {})
@@ -105,7 +63,7 @@ class Progress:
         self._kept_since = 0
         self._read: set[tuple[str, Window]] = set()
         self._held: list[tuple[list[str], Window]] | None = None
-        self._exact = _exact_window(self._cursor)
+        self._exact = exact_window(self._cursor)
         self._chunked = kind.chunked and choices.chunk_events > 0 and choices.again is None
         self._chunked = self._chunked and self._exact is None and self._disposition != "replace"
         self._warn_of_limits()
@@ -370,30 +328,3 @@ def by_window(missing: Mapping[str, Iterable[Window]]) -> dict[Window, list[str]
         for window in windows:
             groups.setdefault(window, []).append(project_id)
     return dict(sorted(groups.items(), reverse=True))
-
-
-def _exact_window(cursor: Incremental[Any]) -> Window | None:
-    """The range that the user or an external scheduler asked for; None in a normal run."""
-    if cursor.end_value is None:
-        return None
-    start: datetime | None = cursor.initial_value
-    end: datetime = cursor.end_value
-    return Window.between(start or end - timedelta(days=HISTORY_DAYS), end)
-
-
-def cursor_of(resource: DltResource) -> Incremental[Any] | None:
-    """The cursor of a resource: hints wrap it, or not, depending on where they were given."""
-    wrapper: Any = resource.incremental
-    return getattr(wrapper, "incremental", wrapper)  # type: ignore[no-any-return]
-
-
-def _bound_cursor(resource: DltResource) -> Incremental[Any]:
-    cursor = cursor_of(resource)
-    assert cursor is not None  # noqa: S101 - only resources with a cursor have progress
-    return cursor
-
-
-def disposition_of(resource: DltResource) -> str:
-    """How the rows of a resource are written: merge, append or replace."""
-    hint: Any = resource.write_disposition
-    return str(hint.get("disposition", "merge") if isinstance(hint, dict) else hint)

@@ -14,13 +14,14 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource
 
 from . import errors
+from .choices import Choices, Kind, cursor_of, disposition_of
 from .client import Row
 from .endpoints import EVENTS
 from .events import read_events, read_issue_events, unknown_documents
 from .issues import read_issues, read_of_issues
 from .listings import read_listing
 from .monitoring import read_checkins, read_replays
-from .progress import Choices, Kind, Progress, cursor_of, disposition_of
+from .progress import Progress
 from .releases import read_of_releases, read_releases
 from .run import CurrentRun, Project, Run
 from .selection import UNREADABLE

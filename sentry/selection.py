@@ -13,9 +13,10 @@ from functools import partial
 import dlt
 
 from . import errors
+from .choices import disposition_of
 from .client import Row
 from .log import logger
-from .progress import Progress, by_window, disposition_of
+from .progress import Progress, by_window
 from .run import Run
 from .settings import ALL_ACCESSIBLE, PROJECTS_PER_REQUEST
 from .windows import Window
