@@ -100,7 +100,10 @@ class sentry_issues(RowDestination):  # noqa: N801 - users call it like dlt's ow
         ) -> None:
             del table
             place = (auth_token, organization, base_url, allow_insecure)
-            told = Outcomes(outcomes)
+            try:
+                told = Outcomes(outcomes)
+            except errors.SentryConfigurationError as error:
+                raise DestinationTerminalException(str(error)) from error
             rows = as_given(items if isinstance(items, list) else items.to_pylist())  # of a parquet file
             try:
                 self._apply(rows, told, (*place, allow_destructive, dry_run))

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from .errors import SentryConfigurationError
+
 Result = Literal["applied", "unchanged", "refused", "would apply"]
 
 
@@ -40,6 +42,9 @@ class Outcomes:
     Attributes:
         rows: The outcomes, in the order in which they became known.
         requests_sent: Requests that it took, retries included.
+
+    Raises:
+        SentryConfigurationError: The file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -47,7 +52,12 @@ class Outcomes:
         self.requests_sent = 0
         self._path = Path(path) if path is not None else None
         if self._path:
-            self._path.open("a", encoding="utf-8").close()  # a failure comes before anything is sent
+            try:
+                self._path.open("a", encoding="utf-8").close()  # a failure comes before anything is sent
+            except OSError as error:
+                raise SentryConfigurationError(
+                    f"The file of outcomes {self._path} cannot be written: {error.strerror}. Nothing was sent."
+                ) from None
 
     def add(
         self, rows: Iterable[int], issue_id: str | None, outcome: Result, reason: str | None = None

@@ -420,6 +420,16 @@ def test_issues_that_vanish_between_look_and_change_harm_no_others(serve: Serve)
     assert {issue.status for issue in others} == {"unresolved"}
 
 
+def test_a_file_of_outcomes_that_cannot_be_written_is_told_before_anything_is_sent(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve()
+    row = {"id": open_issues(server)[0].id, "status": "resolved"}
+    with pytest.raises(SentryConfigurationError, match="cannot be written: No such file or directory"):
+        update(server, [row], outcomes=str(tmp_path / "nowhere" / "told.jsonl"))
+    assert not server.requests
+
+
 def test_a_text_with_nul_is_refused_unsent(serve: Serve) -> None:
     server = serve()
     told = update(server, [{"id": open_issues(server)[0].id, "assigned_to": "a\0b"}])
