@@ -73,7 +73,8 @@ def _file_what_is_loaded(loads: Path) -> None:
 def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
     """Packages with a file that was being copied: dlt takes its state back to before them, and all is read again.
 
-    Rows that are only appended are another matter: what is certain of them would come twice, so dlt goes on.
+    Only where all rows are merged into tables that stayed as they were. Rows that are appended would come twice,
+    and where tables were emptied or dropped first the old state would say that their rows are there: dlt goes on.
     """
     for load_id in pipeline.list_normalized_load_packages():
         package = pipeline.get_load_package_info(load_id)
@@ -84,7 +85,8 @@ def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
             if job.job_file_info.file_format != "sql" and not (noted / job.job_file_info.file_name()).exists()
         ]
         tables = package.schema.tables
-        if begun and not any(_only_adds(tables, job.job_file_info.table_name) for job in _jobs(package)):
+        is_merge = all(_is_merged(tables, job.job_file_info.table_name) for job in _jobs(package))
+        if begun and is_merge and not package.refresh:
             logger.info("An earlier run was killed while it loaded; what it was loading is read again.")
             pipeline.abort_packages()
             return
@@ -95,9 +97,9 @@ def _jobs(package: LoadPackageInfo) -> Iterator[LoadJobInfo]:
         yield from jobs
 
 
-def _only_adds(tables: TSchemaTables, name: str) -> bool:
+def _is_merged(tables: TSchemaTables, name: str) -> bool:
     is_dlts_own = name.startswith(DLT_NAME_PREFIX)
-    return not is_dlts_own and get_inherited_table_hint(tables, name, "write_disposition") == "append"
+    return is_dlts_own or get_inherited_table_hint(tables, name, "write_disposition") == "merge"
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -398,3 +398,22 @@ def test_a_signal_that_comes_while_a_load_is_merged_ends_the_run_after_it(
     stopped = kill(server, merge_of_the_second_load, *BACKFILL, by=by)
     assert stopped.returncode == 1
     assert "Interrupted." in stopped.stderr
+
+
+@pytest.mark.parametrize(
+    "anew", [("--full-refresh",), ("--write-disposition", "replace")], ids=["refresh", "replace"]
+)
+def test_a_new_start_killed_while_it_loads_loses_nothing_with_the_next_plain_run(
+    serve: Callable[..., Sandbox],
+    kill: Callable[..., subprocess.CompletedProcess[str]],
+    script: Script,
+    tmp_path: Path,
+    anew: tuple[str, ...],
+) -> None:
+    server = serve(**{**SIZE, "events": 60})
+    usual = ("--resources", "events", "--progress", "none")
+    assert script(server, *usual).returncode == 0
+    kill(server, Call(COPIED, about="events."), *usual, *anew)
+    done = script(server, *usual)
+    assert done.returncode == 0, done.stderr
+    Warehouse(tmp_path, "sentry").assert_events_equal_truth(server)
