@@ -92,9 +92,7 @@ def verify(  # noqa: PLR0913 - settings of sentry_source
         SentryError: The server, the token or the organization is wrong, or the pipeline has no events of it.
     """
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
-    start, end = time_range(since, until, days or HISTORY_DAYS)
-    run = Run(connection)
-    span = _span(pipeline, connection, run, (start, end), days)
+    run, span = _begun(pipeline, connection, (since, until), days)
     return compare(pipeline, run, span, by_listing=by_listing)
 
 
@@ -145,10 +143,8 @@ def repair(  # noqa: PLR0913 - as above
         PipelineStepFailed: A load failed; what was loaded before it stays.
     """
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
-    start, end = time_range(since, until, days or HISTORY_DAYS)
-    run = Run(connection)
     finish_earlier_run(pipeline)
-    span = _span(pipeline, connection, run, (start, end), days)
+    run, span = _begun(pipeline, connection, (since, until), days)
     found = compare(pipeline, run, span, by_listing=by_listing)
     tables = [table for table in (EVENTS, ISSUE_EVENTS) if Loaded(pipeline, table).exists]
     for part in _parts(found, events_per_load):
@@ -218,14 +214,12 @@ def _source(context: Context, *, full_events: bool) -> list[DltResource]:
     ]
 
 
-def _span(
-    pipeline: dlt.Pipeline,
-    connection: Connection,
-    run: Run,
-    chosen: tuple[datetime | None, datetime | None],
-    days: int | None,
-) -> Span:
-    """The hours that are compared."""
+def _begun(
+    pipeline: dlt.Pipeline, connection: Connection, asked: tuple[str | None, str | None], days: int | None
+) -> tuple[Run, Span]:
+    """Whom to ask, and the hours that are compared."""
+    chosen = time_range(*asked, days or HISTORY_DAYS)
+    run = Run(connection)
     if SOURCE not in pipeline.schemas:
         pipeline.sync_destination()
     if not Loaded(pipeline, EVENTS).exists:
@@ -241,7 +235,7 @@ def _span(
             f"{theirs['base_url']}, not {run.organization.slug} ({run.organization.id}) of {mine['base_url']}. "
             "Name that organization, or the other pipeline."
         )
-    return _chosen_span(run, _covered(pipeline), chosen, days)
+    return run, _chosen_span(run, _covered(pipeline), chosen, days)
 
 
 def _covered(pipeline: dlt.Pipeline) -> dict[str, list[Window]]:

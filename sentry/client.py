@@ -160,13 +160,12 @@ class SentryClient:
 
     def send(  # noqa: PLR0913 - a request has as many parts
         self,
-        method: Literal["PUT", "POST", "DELETE"],
+        method: Literal["PUT", "DELETE"],
         path: str,
         params: Parameters | None = None,
         *,
         json: Any = None,
         scope: str | None = None,
-        expected: type[Any] = dict,
         repeatable: bool = True,
     ) -> requests.Response:
         """Change something; redirects are not followed, and the answer may have no body (202, 204).
@@ -177,7 +176,6 @@ class SentryClient:
             params: Query parameters.
             json: The body.
             scope: The scope that it takes, for the message of a 403.
-            expected: What the answer's body is, ``dict`` or ``list``, where there is one.
             repeatable: Whether doing it twice is the same as doing it once. If not, it is sent again only after
                 a 429; after any other failure the caller has to find out what became of it.
 
@@ -190,7 +188,7 @@ class SentryClient:
             params=dict(params or {}),
             json=json,
             scope=scope,
-            expected=expected,
+            expected=dict,
             repeatable=repeatable,
         )
 
