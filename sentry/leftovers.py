@@ -2,11 +2,13 @@
 
 dlt resumes what it finds whole: packages extracted or normalised. Killed between two of its steps it leaves a
 package twice, which it refuses from then on. Killed while a file is copied it cannot know whether that was done,
-and copies it once more, so that its rows come twice. Killed in extraction it leaves a folder for good.
+and copies it once more, so that its rows come twice. Killed in extraction it leaves a folder for good, killed
+while it notes something a file that has not got its name yet.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +43,9 @@ def finish_earlier_run(pipeline: dlt.Pipeline, **target: Any) -> bool:
     _drop_what_is_further(extracts / NormalizeStorage.EXTRACTED_FOLDER, loads)
     _file_what_is_loaded(loads)
     _abort_what_is_uncertain(pipeline)
+    _remove_nameless_files(
+        extracts, loads, loads / LoadStorage.NEW_PACKAGES_FOLDER, loads / LoadStorage.NORMALIZED_FOLDER
+    )
     pending = bool(pipeline.has_pending_data)
     if pending:
         logger.info("Loading what an earlier run has left behind.")
@@ -90,6 +95,17 @@ def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
             logger.info("An earlier run was killed while it loaded; what it was loading is read again.")
             pipeline.abort_packages()
             return
+
+
+def _remove_nameless_files(*folders: Path) -> None:
+    """Files that dlt had begun to write: it gives them their name when they are whole."""
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_file() and _NAMELESS.fullmatch(path.name):
+                path.unlink()
+
+
+_NAMELESS = re.compile("[0-9a-f]{16}")
 
 
 def _jobs(package: LoadPackageInfo) -> Iterator[LoadJobInfo]:

@@ -194,7 +194,8 @@ def assert_equals_truth(folder: Path, server: Sandbox) -> None:
 def assert_nothing_is_left_behind(folder: Path) -> None:
     """Neither a package that waits nor a folder of an extraction that never ended."""
     work = folder / "dlt" / "pipelines" / "sentry"
-    assert {path.name for path in (work / "normalize").iterdir() if path.is_dir()} == {"extracted"}
+    assert {path.name for path in (work / "normalize").iterdir()} == {"extracted", ".version"}
+    assert {path.name for path in (work / "load").iterdir()} == {"new", "normalized", "loaded", ".version"}
     for place in ("normalize/extracted", "load/new", "load/normalized"):
         assert not list((work / place).iterdir()), place
 
@@ -277,6 +278,9 @@ NARROW = [
     pytest.param(Call("os:rmdir", when="after", about="new_jobs"), id="half-removed"),
     pytest.param(Call(MARKED, number=2, when="after"), id="marked-not-moved"),
     pytest.param(Call(COPIED, number=2, when="after", about="events."), id="copied-not-noted"),
+    pytest.param(Call("os:replace", number=2, about="load/new/"), id="package-half-written"),
+    pytest.param(Call("os:replace", number=2, about=".pending_transitions"), id="note-half-written"),
+    pytest.param(Call("os:replace", about="applied_schema_updates"), id="tables-made-not-noted"),
 ]
 
 
