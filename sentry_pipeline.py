@@ -519,7 +519,7 @@ class Summary:
         self._started = time.monotonic()
         self._rows: Counter[str] = Counter()
         self._skipped: dict[str, None] = {}
-        self._requests = 0
+        self._sent = {"requests": 0, "rate_limited": 0, "seconds_waited": 0.0}
         self._place = ""
 
     def add(self, pipeline: dlt.Pipeline, info: LoadInfo) -> None:
@@ -538,7 +538,8 @@ class Summary:
         for name, noted in metrics:
             for project, reason in noted.get("skipped", {}).items():
                 self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
-        self._requests += max((noted.get("requests_of_run", 0) for _, noted in metrics), default=0)
+        for number in self._sent:
+            self._sent[number] += max((noted.get(f"{number}_of_run", 0) for _, noted in metrics), default=0)
         self._place = (
             f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
         )
@@ -553,7 +554,12 @@ class Summary:
             if name.partition("__")[0] in chosen
         )
         print("\n".join(self._skipped), end="\n" * bool(self._skipped))
-        print(f"{self._requests:,} requests, {time.monotonic() - self._started:.1f} s, into {self._place}")
+        requests, refused, waited = self._sent.values()
+        limits = f" ({waited:.1f} s of them waiting for Sentry's limits, {refused:,} requests refused by one)"
+        print(
+            f"{requests:,} requests, {time.monotonic() - self._started:.1f} s{limits * bool(waited or refused)}, "
+            f"into {self._place}"
+        )
 
 
 def _print_columns(rows: Iterable[Sequence[str]]) -> None:

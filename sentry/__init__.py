@@ -17,7 +17,7 @@ from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError
 from .resources import Context, resources_of
 from .run import CurrentRun
-from .settings import LOOKBACK_SECONDS, SWEEP_INTERVAL_HOURS
+from .settings import LOOKBACK_SECONDS, MAX_PARALLEL, SWEEP_INTERVAL_HOURS
 
 __all__ = [
     "DEFAULT_TABLES",
@@ -49,6 +49,8 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     backfill_order: str = "newest",
     tag_keys: list[str] | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002
+    max_parallel: int = MAX_PARALLEL,
+    max_requests_per_second: float = 0.0,
     allow_insecure: bool = False,  # noqa: FBT001, FBT002
 ) -> Sequence[DltResource]:
     """Everything this source loads from one Sentry organization; building it sends nothing.
@@ -73,6 +75,9 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         backfill_order: Whether such a history comes ``newest`` or ``oldest`` first.
         tag_keys: The tag keys whose values ``tag_values`` and ``issue_tag_values`` list.
         strict: A table that cannot be read is an error, not a warning.
+        max_parallel: Requests under way at once, at the most.
+        max_requests_per_second: Requests in a second, at the most, over all tables; 0: as many as Sentry's limits
+            allow, which are kept in any case.
         allow_insecure: Allow plain http to hosts other than this machine.
 
     Returns:
@@ -82,7 +87,15 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     Raises:
         SentryConfigurationError: A setting is missing or makes no sense.
     """
-    connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
+    connection = connect(
+        auth_token,
+        organization,
+        base_url,
+        projects,
+        allow_insecure=allow_insecure,
+        max_parallel=max_parallel,
+        max_requests_per_second=max_requests_per_second,
+    )
     start, end = time_range(start_date, end_date)
     if backfill_order not in ("newest", "oldest"):
         raise SentryConfigurationError(f"backfill_order is newest or oldest, not {backfill_order!r}.")

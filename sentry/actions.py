@@ -13,10 +13,10 @@ from dlt.common.typing import TSecretStrValue
 
 from .client import Page, Row
 from .config import connect
-from .endpoints import ISSUE_DETAILS, ISSUE_EVENTS, ISSUES
+from .endpoints import ISSUE_DETAILS, ISSUES
 from .errors import SentryConfigurationError, SentryNotFoundError
+from .event_scans import event_scan, issue_scan
 from .event_submission import submit_event, submit_events
-from .events import event_scan, scan_of_issue
 from .fanout import path_of
 from .issue_calls import IssueCalls
 from .issue_rows import InvalidRowError, read_row
@@ -124,7 +124,7 @@ def list_events(
         for rows in event_scan(run, project, full=True).read(everything):
             yield from (row for row in rows if str(row.get("groupID")) == str(issue["id"]))
         return
-    for rows in scan_of_issue(ISSUE_EVENTS, run, issue_id).read(everything):
+    for rows in issue_scan(run, issue_id, full=True).read(everything):
         yield from rows
 
 

@@ -19,7 +19,8 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
 
 from . import errors
-from .config import Connection
+from .config import Connection, server_identity
+from .limits import governor_of
 from .refusals import path_of
 from .session import SentrySession
 from .settings import API_PREFIX, PAGE_SIZE
@@ -88,19 +89,23 @@ class SentryClient:
     Args:
         connection: Server and token.
         base_url: Another base URL than the connection's: that of the organization's region.
+
+    Attributes:
+        base_url: The base URL.
+        governor: Decides when a request may be sent.
     """
 
     def __init__(self, connection: Connection, base_url: str | None = None) -> None:
         self.base_url = base_url or connection.base_url
         self._connection = connection
         self._runtime = resolve_configuration(RuntimeConfiguration())
-        self._sessions: list[SentrySession] = []
         self._of_thread = threading.local()
-
-    @property
-    def requests_sent(self) -> int:
-        """How many requests went out, retries included."""
-        return sum(session.sent for session in self._sessions)
+        self.governor = governor_of(
+            server_identity(connection.base_url),
+            connection.token,
+            connection.max_parallel,
+            connection.max_requests_per_second,
+        )
 
     def back_off(self, attempt: int) -> float:
         """Seconds to wait before another try after a failure, longer with each; by dlt's settings."""
@@ -111,8 +116,7 @@ class SentryClient:
     def _rest(self) -> RESTClient:
         """The REST client of this thread: a requests session is not made for several."""
         if not hasattr(self._of_thread, "rest"):
-            session = SentrySession(self._runtime, self._connection.token)
-            self._sessions.append(session)
+            session = SentrySession(self._runtime, self._connection.token, self.governor)
             self._of_thread.rest = RESTClient(
                 base_url=f"{self.base_url}{API_PREFIX}",
                 headers={"Accept": "application/json"},
@@ -192,7 +196,7 @@ class SentryClient:
             repeatable=repeatable,
         )
 
-    def pages(
+    def pages(  # noqa: PLR0913 - a listing has as many parts
         self,
         path: str,
         params: Parameters | None = None,
@@ -200,6 +204,7 @@ class SentryClient:
         scope: str | None = None,
         rows_at: str | None = None,
         retry: bool = True,
+        divisible: bool = False,
     ) -> Iterator[Page]:
         """All pages of a listing, to its end.
 
@@ -209,6 +214,7 @@ class SentryClient:
             scope: The scope that reading it takes, for the message of a 403.
             rows_at: The field with the rows, where the answer is an object.
             retry: Whether a failure that may pass is tried again.
+            divisible: Whether the caller will ask for less where this turns out to be too much for the server.
 
         Raises:
             SentryRequestError: A page could not be had.
@@ -223,9 +229,11 @@ class SentryClient:
             scope=scope,
             expected=dict if rows_at else list,
             retry=retry,
+            divisible=divisible,
         ):
-            more = bool(page.paginator.has_next_page)
-            yield Page(rows=_rows(page, path), has_next=more, body=page.response.json())
+            more, body = bool(page.paginator.has_next_page), page.response.json()
+            rows = page if rows_at is None else body.get(rows_at)
+            yield Page(rows=_rows(rows, path), has_next=more, body=body)
 
     def listing(
         self, path: str, params: Parameters | None = None, *, scope: str | None = None
@@ -235,8 +243,8 @@ class SentryClient:
             yield page.rows
 
 
-def _rows(page: Sequence[Any], path: str) -> list[Row]:
-    if not all(isinstance(row, dict) for row in page):
+def _rows(page: Any, path: str) -> list[Row]:
+    if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
         raise errors.SentryResponseError(
             f"The answer to {path} is not a list of objects. Check that base_url is a Sentry server.",
             path=path,

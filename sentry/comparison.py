@@ -12,7 +12,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlCli
 
 from .endpoints import EVENTS
 from .errors import SentryConfigurationError
-from .events import event_scan
+from .event_scans import event_scan
 from .loaded import Loaded, as_moment
 from .run import Project, Run
 from .selection import UNREADABLE

@@ -9,6 +9,7 @@ import base64
 import binascii
 import ipaddress
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import dlt
 from dlt.common.time import ensure_pendulum_datetime
 
 from .errors import SentryConfigurationError
@@ -23,6 +25,7 @@ from .settings import (
     API_PREFIX,
     DEFAULT_BASE_URL,
     HISTORY_DAYS,
+    MAX_PARALLEL,
     ORGANIZATION_TOKEN_PREFIX,
     SAAS_DOMAIN,
     TOKEN_PAGE,
@@ -39,29 +42,39 @@ class Connection:
         token: The bearer token; it stays out of ``repr``.
         organization: Slug or id, or None: the only one the token can see.
         projects: Slugs or ids, or None: all that the token can read.
+        max_parallel: Requests under way at once, at the most.
+        max_requests_per_second: Requests in a second, at the most; 0: as many as Sentry allows.
     """
 
     base_url: str
     token: str = field(repr=False)
     organization: str | None = None
     projects: tuple[str, ...] | None = None
+    max_parallel: int = MAX_PARALLEL
+    max_requests_per_second: float = 0.0
 
 
-def connect(
+def connect(  # noqa: PLR0913 - a user may say as much
     auth_token: str | None,
     organization: str | None,
     base_url: str | None,
     projects: Sequence[str] | None,
     *,
     allow_insecure: bool,
+    max_parallel: int | None = None,
+    max_requests_per_second: float | None = None,
 ) -> Connection:
     """Put the connection together from what the user gave, sentry-cli's variables and the token's own claims.
+
+    The bounds on requests are looked up in dlt's configuration where they are not given, so that they hold for
+    everything that is done with Sentry.
 
     Returns:
         The connection; nothing is sent.
 
     Raises:
-        SentryConfigurationError: No token, a base URL that is none, or plain http to a distant host.
+        SentryConfigurationError: No token, a base URL that is none, plain http to a distant host, or a bound that
+            is none.
     """
     token = (auth_token or _environment("SENTRY_AUTH_TOKEN") or "").strip()
     if not token or token.startswith("<configure") or token.endswith("..."):  # a text left to be filled in
@@ -81,7 +94,19 @@ def connect(
         token=token,
         organization=_text(organization) or _environment("SENTRY_ORG") or _text(claims.get("org")),
         projects=_project_names(projects),
+        max_parallel=int(_bound("max_parallel", max_parallel, int, MAX_PARALLEL, at_least=1)),
+        max_requests_per_second=_bound(
+            "max_requests_per_second", max_requests_per_second, float, 0.0, at_least=0
+        ),
     )
+
+
+def _bound(name: str, given: float | None, kind: type[float], default: float, *, at_least: float) -> float:
+    found = given if given is not None else dlt.config.get(f"sources.sentry.{name}", kind)
+    value = default if found is None else found
+    if not at_least <= value < math.inf:
+        raise SentryConfigurationError(f"{name} must be {at_least} or more, not {value}.")
+    return value
 
 
 def normalize_base_url(text: str, *, allow_insecure: bool = False) -> str:

@@ -8,7 +8,8 @@ before 2025 have instead. Servers before Snuba have neither.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from . import errors
 from .client import SentryClient
@@ -18,6 +19,21 @@ from .windows import HOUR, Window, floor_seconds, parse_time
 
 Hours = dict[int, int]
 """Events by the second in which their hour begins."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A window of a project, as Sentry counts it.
+
+    Attributes:
+        window: The window.
+        events: How many error events lie in it.
+        hours: The same by hour, the first and the last hour whole; None if nobody knows.
+    """
+
+    window: Window
+    events: int
+    hours: Hours | None
 
 
 class EventCounter:
@@ -35,6 +51,7 @@ class EventCounter:
         self._retry = not is_old
         self._lock = threading.RLock()
         self._ways: list[Callable[[Sequence[str], Window], Hours]] = [self._from_series, self._from_table]
+        self._counts_by_project = True
         self._oldest: dict[int, int | None] = {}
 
     def hours(self, project_ids: Sequence[str], window: Window) -> Hours | None:
@@ -67,6 +84,49 @@ class EventCounter:
                 return None
             found |= counted
         return {hour: count for hour, count in found.items() if count}
+
+    def by_project(self, project_ids: Sequence[str], window: Window) -> dict[str, int] | None:
+        """The events of some projects, project by project, in exactly this window; one without any is left out.
+
+        Returns:
+            Numbers by the project's id; None if this server does not count that way.
+
+        Raises:
+            SentryBadRequestError: The server may answer for one project at a time only.
+            SentryPermissionError: One of the projects cannot be read.
+        """
+        if not self._counts_by_project:
+            return None
+        is_about_one = len(project_ids) == 1 and tuple(project_ids) != ALL_ACCESSIBLE
+        try:
+            return dict(self._by_project(project_ids, window))
+        except (errors.SentryBadRequestError, errors.SentryPermissionError) as refusal:
+            if not is_about_one:
+                raise
+            logger.info("Not counting events of project %s: %s", *project_ids, refusal)
+        except errors.SentryRequestError as refusal:
+            logger.info("Not counting events by project: %s", refusal)
+            self._counts_by_project = False
+        return None
+
+    def _by_project(self, project_ids: Sequence[str], window: Window) -> Iterator[tuple[str, int]]:
+        pages = self._client.pages(
+            f"{self._path}events/",
+            {
+                "dataset": "errors",
+                "field": ["project.id", "count()"],
+                "sort": "project.id",
+                "project": project_ids,
+                "per_page": str(PAGE_SIZE),
+                **window.parameters(),
+            },
+            scope="org:read",
+            rows_at="data",
+            retry=self._retry,
+        )
+        for page in pages:
+            for row in page.rows:
+                yield str(row["project.id"]), int(row["count()"])
 
     def oldest(self, project_id: str, first: int, now: int) -> int | None:
         """From when on the server answers for error events: ``first``, or the edge of its retention.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 
 
@@ -31,6 +32,8 @@ class SentryRequestError(SentryError):
 
     status: int | None = None
     retry = False
+    is_too_much = False
+    """Whether the server did not manage the request in its time: one for less may do."""
     fields: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
@@ -40,6 +43,7 @@ class SentryRequestError(SentryError):
         self.path = path
         self.status = status if status is not None else type(self).status
         self.wait = wait
+        self.is_too_much = type(self).is_too_much or status == HTTPStatus.GATEWAY_TIMEOUT
 
 
 class SentryConnectionError(SentryRequestError):
@@ -75,6 +79,7 @@ class SentryBackendBusyError(SentryRequestError):
 
     status = 400
     retry = True
+    is_too_much = True
 
 
 class SentryBadRequestError(SentryRequestError):

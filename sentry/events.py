@@ -1,29 +1,34 @@
-"""How a project's error events are read: full bodies, newest first, from the project's own listing.
+"""How error events are read: of each project's windows, in the way that is soonest, and counted.
 
-See https://docs.sentry.io/api/events/list-a-projects-error-events/. The listing takes one request at a time
-and 60 a minute on sentry.io, and answers 10 full or 100 simple events a page.
+See https://docs.sentry.io/api/events/list-a-projects-error-events/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from . import errors
 from .client import Row
+from .counts import Counted
 from .debts import Debts
 from .endpoints import EVENTS
-from .fanout import in_parallel, path_of
+from .event_scans import event_scan, issue_scan
+from .fanout import Ended, streamed
 from .issues import seen_issues
+from .log import logger
 from .progress import Progress
 from .rows import table_row
 from .run import Project, Run
-from .scans import Scan
+from .scans import Scan, Seen, WindowsIgnoredError
 from .selection import Refusals
-from .settings import LISTED_DAYS, PAGE_SIZE
+from .settings import FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
-from .windows import DAY, HOUR, Window, floor_seconds, parse_time
+from .ways import best_way
+from .windows import DAY, HOUR, Window, floor_seconds, union
 
 
 def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -> Iterator[list[Row]]:
@@ -41,7 +46,7 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     scan = event_scan(run, project, full=full, when_ignored=progress.note_ignored_windows)
     for window in reversed(progress.plan(run.project_ids, sweeps=False)[project.id]):
         oldest: int | None = None
-        for rows in scan.read(window):
+        for rows in _rows_of(run, scan, project, window, full=full):
             _check_project(rows, project)
             seconds = [floor_seconds(time) for row in rows if (time := scan.time_of(row)) is not None]
             oldest = min([*seconds, *([] if oldest is None else [oldest])], default=None)
@@ -50,6 +55,56 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
             _warn_of_a_short_list(run, progress, project, window)
         progress.cover([project.id], window)
     progress.finish()
+
+
+def _rows_of(run: Run, scan: Scan, project: Project, window: Window, *, full: bool) -> Iterator[list[Row]]:
+    """The events of a window, each once, in the way that is soonest; checked by Sentry's count where it counts.
+
+    Args:
+        run: The extraction.
+        scan: The project's own listing.
+        project: Whose events.
+        window: When they happened.
+        full: With their bodies.
+    """
+    count = run.events_in(project, window)
+    if count == 0:
+        return
+    if count is None or count <= (FULL_PAGE_SIZE if full else PAGE_SIZE):
+        yield from scan.read(window)
+        return
+    # a single cheap look is as good as numbers by hour
+    counted = Counted(window, count, run.count([project.id], window) if count > PAGE_SIZE else None)
+    seen: Seen = {}
+    try:
+        for rows in best_way(run, project, counted, full=full).pages(run):
+            yield scan.fresh(rows, window, seen)
+    except WindowsIgnoredError:
+        for rows in scan.read(window):
+            yield scan.fresh(rows, window, seen)
+        return
+    for part in _unlike(counted, seen):
+        logger.info("%s: looking for events that moved while they were read (%s).", project.slug, part)
+        yield from scan.settle(part, seen)
+
+
+def _unlike(counted: Counted, seen: Seen) -> list[Window]:
+    """The parts of a window of which another number of events came than Sentry had counted before.
+
+    Its first and last hour may be counted only in part, so that the whole number has to tell of them.
+    """
+    window, is_alike = counted.window, len(seen) == counted.events
+    if counted.hours is None:
+        return [] if is_alike else [window]
+    came = Counter(second // HOUR * HOUR for second in seen.values() if second is not None)
+    parts = [
+        Window(hour, hour + HOUR)
+        for hour in counted.hours.keys() | came.keys()
+        if counted.hours.get(hour, 0) != came[hour]
+    ]
+    if is_alike:
+        return union(part for part in parts if part.intersect(window) == part)
+    return union(part.intersect(window) for part in parts) or [window]
 
 
 def _warn_of_a_short_list(run: Run, progress: Progress, project: Project, read: Window) -> None:
@@ -63,18 +118,13 @@ def _warn_of_a_short_list(run: Run, progress: Progress, project: Project, read: 
     """
     listed_from = (run.now - LISTED_DAYS * DAY) // HOUR * HOUR - HOUR
     hidden = read.intersect(Window(0, listed_from)).full_hours()
-    if not hidden.seconds or not run.count([project.id], hidden):
+    if not hidden.seconds or run.events_in(project, read) == 0 or not run.count([project.id], hidden):
         return
     older = run.count([project.id], Window(progress.wanted.start, listed_from).full_hours()) or {}
     run.warn_once(
         f"{project.slug}: this server counts {sum(older.values()):,} events older than {LISTED_DAYS} days and does "
         "not list them, so they cannot be loaded. Run at least once a week, or update the server."
     )
-
-
-def events_path(run: Run, project: Project) -> str:
-    """The listing of a project's error events."""
-    return f"projects/{run.organization.slug}/{project.slug}/events/"
 
 
 def unknown_documents(rows: list[Row]) -> set[str]:
@@ -88,27 +138,6 @@ def unknown_documents(rows: list[Row]) -> set[str]:
 
 
 _NESTED_COLUMNS = {column.name for column in EVENTS.columns if column.type == "json"} | {"tags"}
-
-
-def event_scan(
-    run: Run, project: Project, *, full: bool, when_ignored: Callable[[], None] = lambda: None
-) -> Scan:
-    """How a project's events are read, newest first.
-
-    Servers of 2025 and before read any ``full``, also ``full=false``, as true: the simple form leaves it out.
-    """
-    simple = {"per_page": str(PAGE_SIZE)}
-    return Scan(
-        client=run.client,
-        path=events_path(run, project),
-        scope=EVENTS.scope,
-        key_of=lambda row: str(row["eventID"]),
-        time_of=lambda row: parse_time(row.get("dateCreated")),
-        other_time_of=lambda row: parse_time(row.get("dateReceived")),
-        params={**simple, "full": "true"} if full else simple,
-        cheap_params=simple,
-        when_ignored=when_ignored,
-    )
 
 
 def _check_project(rows: list[Row], project: Project) -> None:
@@ -135,25 +164,45 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
         return
     plan = progress.plan(run.project_ids, sweeps=False)
     refusals, debts, asked = Refusals(run), progress.debts, 0
+    begun: set[str] = set()
     progress.hold()
     for issues in _with_debtors(seen_issues(run, progress, sweeps=False), debts):
         wanted = [
-            (issue, debts.with_owed(issue["id"], plan.get(issue["project"]["id"], []))) for issue in issues
+            _Wanted(issue, debts.with_owed(issue["id"], plan.get(issue["project"]["id"], [])))
+            for issue in issues
         ]
         asked += len(wanted)
-        for (issue, windows), outcome in in_parallel(run, partial(_events_of_issue, table, run), wanted):
-            try:
-                yield outcome()
-            except errors.SentryNotFoundError:
-                debts.pay(issue["id"])  # deleted or merged since it was listed
-            except errors.SentryRequestError as refusal:
-                refusals.note(issue["id"], refusal)
-                debts.owe(issue["id"], _names(issue["project"]), windows)
+        for item, page in streamed(run, partial(_events_of_issue, run), wanted):
+            issue_id, project = str(item.issue["id"]), Project(**_names(item.issue["project"]))
+            if not isinstance(page, Ended):
+                begun.add(issue_id)
+                yield [event_row(table, run, row, project) for row in page]
+            elif page.error is None or isinstance(page.error, errors.SentryNotFoundError):
+                debts.pay(issue_id)  # all read, or deleted or merged since it was listed
+            elif isinstance(page.error, errors.SentryRequestError) and not (
+                progress.only_adds and issue_id in begun  # they would be added once more by the next run
+            ):
+                refusals.note(issue_id, page.error)
+                debts.owe(issue_id, _names(item.issue["project"]), item.windows)
             else:
-                debts.pay(issue["id"])
+                raise page.error
     refusals.conclude(asked)
     progress.settle(())
     progress.finish()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An issue, and the windows of which its events are read."""
+
+    issue: Row
+    windows: list[Window]
+
+
+def _events_of_issue(run: Run, wanted: _Wanted) -> Iterator[list[Row]]:
+    scan = issue_scan(run, str(wanted.issue["id"]), full=True)
+    for window in wanted.windows:
+        yield from scan.read(window)
 
 
 def _from_projects(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -190,33 +239,6 @@ def _with_debtors(pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row
 
 def _names(project: Row) -> dict[str, str]:
     return {"id": str(project["id"]), "slug": str(project["slug"])}
-
-
-def _events_of_issue(table: Table, run: Run, wanted: tuple[Row, list[Window]]) -> list[Row]:
-    issue, windows = wanted
-    project = Project(str(issue["project"]["id"]), str(issue["project"]["slug"]))
-    scan = scan_of_issue(table, run, str(issue["id"]))
-    return [
-        event_row(table, run, row, project)
-        for window in windows
-        for rows in scan.read(window)
-        for row in rows
-    ]
-
-
-def scan_of_issue(table: Table, run: Run, issue_id: str) -> Scan:
-    """How an issue's events are read, newest first, as ``table`` has them."""
-    path = path_of(table, run, {"issue": issue_id})
-    simple = {"per_page": str(PAGE_SIZE)}
-    return Scan(
-        client=run.client,
-        path=path,
-        scope=table.scope,
-        key_of=lambda row: str(row["eventID"]),
-        time_of=lambda row: parse_time(row.get("dateCreated")),
-        params={**simple, **table.params},
-        cheap_params=simple,
-    )
 
 
 def event_row(table: Table, run: Run, event: Row, project: Project) -> Row:

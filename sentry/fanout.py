@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from queue import Full, Queue
+from threading import Event
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -20,7 +24,7 @@ from .endpoints import DASHBOARDS, MONITORS, REPOSITORIES, TEAMS
 from .rows import table_row
 from .run import Run
 from .selection import Refusals
-from .settings import MAX_PARALLEL, MOST_TAG_VALUES, PAGE_SIZE, PROJECTS_PER_REQUEST
+from .settings import MOST_TAG_VALUES, PAGE_SIZE, PROJECTS_PER_REQUEST
 from .table import ParentKind, Table
 
 Item = TypeVar("Item")
@@ -86,7 +90,7 @@ def in_parallel(
     try:
         for item in items:
             under_way.append((item, run.pool.submit(function, item)))
-            if len(under_way) >= 2 * MAX_PARALLEL:
+            if len(under_way) >= 2 * run.max_parallel:
                 first, future = under_way.popleft()
                 yield first, future.result
         while under_way:
@@ -95,6 +99,67 @@ def in_parallel(
     finally:
         for _, future in under_way:
             future.cancel()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What comes behind the last rows of an item.
+
+    Attributes:
+        error: Why there are no more, if that is not because all are read.
+    """
+
+    error: Exception | None = None
+
+
+def streamed(
+    run: Run, read: Callable[[Item], Iterator[list[Row]]], items: Iterable[Item]
+) -> Iterator[tuple[Item, list[Row] | Ended]]:
+    """Read several items at a time, page by page, so that of large ones only a few pages are in memory.
+
+    Args:
+        run: The extraction.
+        read: Reads an item, in a thread.
+        items: What to read.
+
+    Yields:
+        Items with their pages, as they come, and each item with ``Ended`` at last.
+    """
+    pages: Queue[tuple[Item, list[Row] | Ended]] = Queue(maxsize=2 * run.max_parallel)
+    is_over = Event()
+
+    def hand_over(item: Item, page: list[Row] | Ended) -> bool:
+        while not is_over.is_set():
+            with suppress(Full):
+                pages.put((item, page), timeout=0.1)
+                return True
+        return False
+
+    def work(item: Item) -> None:
+        error = None
+        try:
+            for page in read(item):
+                if not hand_over(item, page):
+                    return
+        except Exception as raised:  # noqa: BLE001 - raised again by who asked for it
+            error = raised
+        hand_over(item, Ended(error))
+
+    # threads of their own: those of the run may wait for this generator to go on
+    with ThreadPoolExecutor(run.max_parallel, thread_name_prefix="sentry") as pool:
+        try:
+            rest, under_way = iter(items), 0
+            while True:
+                for item in islice(rest, run.max_parallel - under_way):
+                    pool.submit(work, item)
+                    under_way += 1
+                if not under_way:
+                    return
+                item, page = pages.get()
+                under_way -= isinstance(page, Ended)
+                yield item, page
+        finally:
+            is_over.set()
 
 
 def path_of(table: Table, run: Run, values: Mapping[str, str]) -> str:

@@ -168,7 +168,7 @@ class IssueUpdates:
 
     @property
     def _requests_sent(self) -> int:
-        return self._run.requests_sent if "_run" in self.__dict__ else 0
+        return self._run.tally.requests if "_run" in self.__dict__ else 0
 
     def _read(
         self, rows: Sequence[Mapping[str, Any]], told: Outcomes

@@ -13,6 +13,7 @@ See https://docs.sentry.io/api/events/list-an-organizations-issues/. Four things
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -119,6 +120,33 @@ def issues_listing(run: Run, project: str) -> tuple[str, dict[str, str]]:
         return _project_path(run, project), {"query": "", "statsPeriod": ""}
     project_id = next(known.id for known in run.projects if known.slug == project)
     return _organization_path(run), {"query": "", "project": project_id}
+
+
+@dataclass(frozen=True)
+class CountedIssue:
+    """An issue: its id, and how many events it has in the window that was asked for."""
+
+    id: str
+    events: int
+
+
+def issues_with_counts(run: Run, project: Project, window: Window) -> Iterator[CountedIssue]:
+    """The issues that hold error events of a project in a window, in no certain order, each once.
+
+    Raises:
+        SentryRequestError: A page could not be had.
+    """
+    params = {
+        "project": project.id,
+        "query": "issue.category:error",
+        "sort": "new",
+        "limit": str(PAGE_SIZE),
+        **window.parameters(),
+    }
+    pages = partial(run.client.pages, _organization_path(run), params, scope=ISSUES.scope)
+    for rows in until_settled(pages, set()):
+        for row in rows:
+            yield CountedIssue(str(row["id"]), int(_whole_number(row.get("count")) or 1))
 
 
 def _organization_path(run: Run) -> str:

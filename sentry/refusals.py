@@ -94,10 +94,12 @@ def connection_error(
         requests.exceptions.ChunkedEncodingError: "cut its answer short",
         requests.exceptions.ContentDecodingError: "sent a body that cannot be unpacked",
     }.get(type(error), "cannot be reached, or broke the connection")
-    return errors.SentryConnectionError(
+    failed = errors.SentryConnectionError(
         f"{host} {what} ({path}). Check base_url, the network and the proxy settings, then run again.",
         path=path,
     )
+    failed.is_too_much = isinstance(error, requests.exceptions.ReadTimeout)
+    return failed
 
 
 def _permission_cure(response: requests.Response, scope: str | None, token: str) -> str:

@@ -148,7 +148,10 @@ def _guarded(
         if project is None or len(skipped) == len(run.projects):
             yield _skipped(table, resource, refusal)
     finally:
-        metrics["requests_of_run"] = run.requests_sent
+        tally = run.tally
+        metrics["requests_of_run"] = tally.requests
+        metrics["rate_limited_of_run"] = tally.refused
+        metrics["seconds_waited_of_run"] = round(tally.waited, 1)
     if not given and not _is_upserted(resource):
         yield dlt.mark.materialize_table_schema()
 

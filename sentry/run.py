@@ -20,9 +20,10 @@ from .client import Row, SentryClient
 from .config import Connection, region_base_url, server_identity
 from .counts import EventCounter, Hours
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
+from .limits import Tally
 from .log import logger
 from .refusals import server_time
-from .settings import ALL_ACCESSIBLE, CLOCK_TOLERANCE_SECONDS, MAX_PARALLEL, PROJECTS_PER_REQUEST
+from .settings import ALL_ACCESSIBLE, CLOCK_TOLERANCE_SECONDS, PROJECTS_PER_REQUEST
 from .table import column_name
 from .windows import Window, floor_seconds
 
@@ -81,6 +82,7 @@ class Run:
         self.strict = strict
         self._connection = connection
         self._home = SentryClient(connection)
+        self._tally_before = self._home.governor.tally
         slug = connection.organization or self._only_organization()
         response = self._home.response(f"organizations/{slug}/", scope=ORGANIZATIONS.scope)
         detail = response.json()
@@ -100,14 +102,20 @@ class Run:
         self._lock = threading.RLock()
         self._warned: set[str] = set()
         self._known: dict[Hashable, Any] = {}
+        self._counts_one_by_one = False
         self._counter = EventCounter(
             self.client, self.organization.slug, is_old=self.organization.may_be_old_server
         )
 
+    @property
+    def max_parallel(self) -> int:
+        """How many requests may be under way at once."""
+        return self._connection.max_parallel
+
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
         """The threads of this run, each with a session of its own."""
-        return ThreadPoolExecutor(max_workers=MAX_PARALLEL, thread_name_prefix="sentry")
+        return ThreadPoolExecutor(self.max_parallel, thread_name_prefix="sentry")
 
     def warn_once(self, message: str) -> None:
         """Log a warning, once in this run however many tables have cause for it."""
@@ -154,6 +162,33 @@ class Run:
             else None
         )
 
+    def events_in(self, project: Project, window: Window) -> int | None:
+        """How many error events Sentry counts in exactly this window of a project; None if it does not count.
+
+        One request counts for all projects of this run.
+        """
+        if not self._counts_one_by_one:
+            try:
+                counts = self.once(("events", window), lambda: self._events_by_project(window))
+            except (errors.SentryBadRequestError, errors.SentryPermissionError) as refusal:
+                logger.info("Counting events project by project: %s", refusal)
+                self._counts_one_by_one = True
+            else:
+                return None if counts is None else counts.get(project.id, 0)
+        one = self.once(
+            ("events", window, project.id), lambda: self._counter.by_project([project.id], window)
+        )
+        return None if one is None else one.get(project.id, 0)
+
+    def _events_by_project(self, window: Window) -> dict[str, int] | None:
+        found: dict[str, int] = {}
+        for selection in self._selections(self.project_ids):
+            counted = self._counter.by_project(selection, window)
+            if counted is None:
+                return None
+            found |= counted
+        return found
+
     def oldest_answered(self, first: int) -> int | None:
         """From when on the server answers for error events: ``first`` or the edge of its retention.
 
@@ -170,9 +205,9 @@ class Run:
         return [project_ids[first : first + PROJECTS_PER_REQUEST] for first in starts]
 
     @property
-    def requests_sent(self) -> int:
-        """Requests of this run so far, retries included."""
-        return self.client.requests_sent + (0 if self.client is self._home else self._home.requests_sent)
+    def tally(self) -> Tally:
+        """Requests of this run so far, retries included, and what limits have done to them."""
+        return self.client.governor.tally.since(self._tally_before)
 
     @property
     def projects(self) -> list[Project]:

@@ -12,7 +12,7 @@ more.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -20,11 +20,15 @@ from . import errors
 from .client import Page, Parameters, Row, SentryClient
 from .log import logger
 from .rows import unseen
-from .settings import MAX_PASSES, PAGES_PER_CHECK, SEAM_SHARE
-from .windows import Window, floor_seconds
+from .settings import MAX_PASSES, PAGES_PER_CHECK, SEAM_SHARE, SHORTEST_REACH_SECONDS
+from .windows import Window, floor_seconds, union
 
 Seen = dict[str, int | None]
 """Keys that were given, with their second."""
+
+
+class WindowsIgnoredError(Exception):
+    """The server answered for all times where it was asked for a window."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,86 @@ class Scan:
             SentryPaginationError: The listing kept changing, or its cursors run in a circle.
         """
         seen: Seen = {}
-        end: int | None = window.end
-        while end is not None and end > window.start:
+        end, reach = window.end, window.seconds
+        while end > window.start:
             seen = {key: second for key, second in seen.items() if second is None or second < end}
-            end = yield from self._read_down(Window(window.start, end), seen)
+            part = Window(max(window.start, end - reach), end)
+            try:
+                rest = yield from self._read_down(part, seen)
+            except errors.SentryRequestError as refusal:
+                reach = self._smaller(part, refusal)
+            else:
+                end = part.start if rest is None else rest
+
+    def walk(self, window: Window) -> Iterator[list[Row]]:
+        """All pages of a window along the server's cursors: for who counts what came, and settles it then.
+
+        Raises:
+            WindowsIgnoredError: This server does not know windows.
+            SentryRequestError: A page could not be had.
+        """
+        try:
+            for page in self._pages(window, self.params):
+                if self._ignores(window, page):
+                    raise WindowsIgnoredError
+                yield page.rows
+        except errors.SentryRequestError as refusal:
+            middle = window.end - self._smaller(window, refusal)
+            yield from self.walk(Window(middle, window.end))
+            yield from self.walk(Window(window.start, middle))
+
+    def fresh(self, rows: list[Row], window: Window, seen: Seen, *, whole: bool = False) -> list[Row]:
+        """The rows inside the window that were not given before; they count as given from here on."""
+        fresh: dict[str, Row] = {}
+        for row in rows:
+            key, second = self.key_of(row), self._second_of(row)
+            if second is None and whole:
+                second = _floor(self.other_time_of(row))
+            if key not in seen and (second is None or window.start <= second < window.end):
+                fresh[key] = row
+                seen[key] = second
+        return list(fresh.values())
+
+    def settle(self, window: Window, seen: Seen) -> Iterator[list[Row]]:
+        """What of a window is not among the rows that were given: a cheap look finds it, and only that is read.
+
+        Rows that come after that look are the next run's.
+
+        Raises:
+            SentryRequestError: A page could not be had.
+            SentryPaginationError: The listing kept changing.
+        """
+        owed = self._owed(window, seen)
+        for _ in range(MAX_PASSES):
+            for part in union(owed.values()):
+                for rows in self.read(part):
+                    yield self.fresh(rows, part, seen)
+            owed = {key: part for key, part in owed.items() if key not in seen}
+            if not owed:
+                return
+        if owed.keys() & self._owed(window, seen).keys():
+            raise self._moving(window)
+
+    def _owed(self, window: Window, seen: Seen) -> dict[str, Window]:
+        """The rows that a cheap look shows and that were not given, each with a window around it and the next."""
+        owed: dict[str, Window] = {}
+        run: dict[str, int] = {}
+        for rows in replace(self, params=self.cheap_params or self.params).read(window):
+            for row in rows:
+                key, second = self.key_of(row), self._second_of(row)
+                if second is not None and key not in seen:
+                    run[key] = second
+                elif run:
+                    owed |= _spanned(run)
+                    run = {}
+        return owed | _spanned(run)
+
+    def _smaller(self, window: Window, refusal: errors.SentryRequestError) -> int:
+        """Half of a window that was too much for the server, in seconds; any other refusal is raised."""
+        if not refusal.is_too_much or window.seconds <= SHORTEST_REACH_SECONDS:
+            raise refusal
+        logger.info("Reading %s in smaller windows: %s", self.path, refusal)
+        return max(SHORTEST_REACH_SECONDS, window.seconds // 2)
 
     def _read_down(self, window: Window, seen: Seen) -> Generator[list[Row], None, int | None]:
         """Read from the end of a window down to where a smaller window can go on.
@@ -83,7 +163,7 @@ class Scan:
                 yield from self._read_whole(window, seen)
                 return None
             pages += 1
-            yield self._fresh(page.rows, window, seen)
+            yield self.fresh(page.rows, window, seen)
             oldest = min(self._seconds(page.rows), default=oldest)
             if oldest is not None and self._narrows(page, oldest, window.end, pages):
                 if pages > 1:
@@ -113,21 +193,24 @@ class Scan:
             if not owed:
                 return
             for page in self._walk(window, self.params, whole=whole):
-                yield self._fresh(page.rows, window, seen, whole=whole)
+                yield self.fresh(page.rows, window, seen, whole=whole)
             owed -= seen.keys()
         if owed & self._keys(window, whole=whole):
-            raise errors.SentryPaginationError(
-                f"The rows of {self.path} kept moving while they were read ({window}): {MAX_PASSES} readings "
-                "did not agree. Run again at a quieter time.",
-                path=self.path,
-            )
+            raise self._moving(window)
+
+    def _moving(self, window: Window) -> errors.SentryPaginationError:
+        return errors.SentryPaginationError(
+            f"The rows of {self.path} kept moving while they were read ({window}): {MAX_PASSES} readings "
+            "did not agree. Run again at a quieter time.",
+            path=self.path,
+        )
 
     def _read_whole(self, window: Window, seen: Seen) -> Iterator[list[Row]]:
         """The window's rows from a server that ignores windows: from the newest row down to its start."""
         pages = 0
         for page in self._walk(window, self.params, whole=True):
             pages += 1
-            yield self._fresh(page.rows, window, seen, whole=True)
+            yield self.fresh(page.rows, window, seen, whole=True)
         if pages > 1:
             yield from self._settled(window, seen, whole=True)
 
@@ -150,7 +233,12 @@ class Scan:
                 return
 
     def _pages(self, window: Window, params: Parameters) -> Iterator[Page]:
-        return self.client.pages(self.path, {**params, **window.parameters()}, scope=self.scope)
+        return self.client.pages(
+            self.path,
+            {**params, **window.parameters()},
+            scope=self.scope,
+            divisible=window.seconds > SHORTEST_REACH_SECONDS,
+        )
 
     def _ignores(self, window: Window, page: Page) -> bool:
         """Whether rows lie outside the window: then this server does not know ``start`` and ``end``.
@@ -159,23 +247,15 @@ class Scan:
         """
         return any(not window.start <= second <= window.end for second in self._seconds(page.rows))
 
-    def _fresh(self, rows: list[Row], window: Window, seen: Seen, *, whole: bool = False) -> list[Row]:
-        """The rows inside the window that were not given before; they count as given from here on."""
-        fresh: dict[str, Row] = {}
-        for row in rows:
-            key, second = self.key_of(row), self._second_of(row)
-            if second is None and whole:
-                second = _floor(self.other_time_of(row))
-            if key not in seen and (second is None or window.start <= second < window.end):
-                fresh[key] = row
-                seen[key] = second
-        return list(fresh.values())
-
     def _seconds(self, rows: list[Row]) -> list[int]:
         return [second for second in map(self._second_of, rows) if second is not None]
 
     def _second_of(self, row: Row) -> int | None:
         return _floor(self.time_of(row))
+
+
+def _spanned(run: dict[str, int]) -> dict[str, Window]:
+    return dict.fromkeys(run, Window(min(run.values()), max(run.values()) + 1)) if run else {}
 
 
 def until_settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:

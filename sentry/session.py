@@ -17,6 +17,7 @@ from dlt.sources.helpers.requests.session import Session
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from . import errors
+from .limits import Governor
 from .log import logger
 from .refusals import connection_error, path_of, refusal
 
@@ -29,28 +30,34 @@ class SentrySession(Session):
     https://dlthub.com/docs/general-usage/http/requests.
     """
 
-    def __init__(self, runtime: RuntimeConfiguration, token: str) -> None:
+    def __init__(self, runtime: RuntimeConfiguration, token: str, governor: Governor) -> None:
         super().__init__(timeout=runtime.request_timeout, raise_for_status=False)
-        self.sent = 0
+        self._governor = governor
         self._runtime = runtime
         self._token = token
         self._retrying = Retrying(
             stop=stop_after_attempt(runtime.request_max_attempts),
-            retry=retry_if_exception(lambda error: getattr(error, "retry", False)),
+            retry=retry_if_exception(_may_pass),
             wait=self._wait,
             before_sleep=_log_retry,
             reraise=True,
+        )
+        self._retrying_as_much = self._retrying.copy(
+            retry=retry_if_exception(
+                lambda error: _may_pass(error) and not getattr(error, "is_too_much", False)
+            )
         )
         self._retrying_limits = self._retrying.copy(
             retry=retry_if_exception(lambda error: isinstance(error, errors.SentryRateLimitError))
         )
 
-    def send(
+    def send(  # noqa: PLR0913 - a request has as many parts
         self,
         request: requests.PreparedRequest,
         *,
         retry: bool = True,
         repeatable: bool = True,
+        divisible: bool = False,
         scope: str | None = None,
         expected: type = object,
         **kwargs: Any,
@@ -61,6 +68,7 @@ class SentrySession(Session):
             request: What to send.
             retry: False: once only.
             repeatable: False: sent again only where it was certainly not carried out, that is after a 429.
+            divisible: Whether the caller will ask for less where this turns out to be too much for the server.
             scope: The scope that it takes, for the message of a 403.
             expected: What the answer is, ``list`` or ``dict``; anything else is a broken answer.
             kwargs: As requests takes them.
@@ -70,7 +78,10 @@ class SentrySession(Session):
         """
         if not retry:
             return self._send_once(request, scope, expected, **kwargs)
-        retrying = self._retrying if repeatable else self._retrying_limits
+        if not repeatable:
+            retrying = self._retrying_limits
+        else:
+            retrying = self._retrying_as_much if divisible else self._retrying
         response: requests.Response = retrying(self._send_once, request, scope, expected, **kwargs)
         return response
 
@@ -97,13 +108,14 @@ class SentrySession(Session):
     def _send_once(
         self, request: requests.PreparedRequest, scope: str | None, expected: type, **kwargs: Any
     ) -> requests.Response:
-        path, started = path_of(request.url), time.monotonic()
-        self.sent += 1
-        try:
-            response: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
-        except requests.RequestException as error:
-            raise connection_error(path, request.url, error) from None
-        _log_answer(request, response, time.monotonic() - started)
+        path = path_of(request.url)
+        with self._governor.turn(str(request.method), path) as turn:
+            try:
+                response: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
+            except requests.RequestException as error:
+                raise connection_error(path, request.url, error) from None
+            turn.response = response
+        _log_answer(request, response, time.monotonic() - turn.began)
         if not response.ok:
             raise refusal(response, path, scope, self._token)
         _parse_body(response, path, expected)
@@ -117,6 +129,10 @@ class SentrySession(Session):
         longest = self._runtime.request_max_retry_delay
         delay = self._runtime.request_backoff_factor * 2.0 ** (attempt.attempt_number - 1)
         return float(min(longest, delay * random.uniform(0.75, 1.25)))  # noqa: S311 - as above
+
+
+def _may_pass(error: BaseException) -> bool:
+    return bool(getattr(error, "retry", False))
 
 
 def _parse_body(response: requests.Response, path: str, expected: type) -> None:

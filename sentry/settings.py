@@ -12,6 +12,12 @@ API_PREFIX = "/api/0"
 PAGE_SIZE = 100
 """Sentry's largest page: more is a 400 on most listings and silently 100 on issues."""
 
+FULL_PAGE_SIZE = 10
+"""Full event bodies in a page, whatever is asked for."""
+
+SLICE_PAGES = 20
+"""Pages of a window that are read one after the other, while other windows are read beside it."""
+
 HISTORY_DAYS = 90
 """Default depth of history: Sentry's longest retention of errors on the paid plans."""
 
@@ -39,11 +45,23 @@ ALL_ACCESSIBLE = ("-1",)
 MOST_TAG_VALUES = 1000
 """Where Sentry ends a list of tag values without saying so."""
 
-MAX_PARALLEL = 4
-"""Readings at once below many parents; Sentry's limits are shared with people's browsers."""
+MAX_PARALLEL = 8
+"""Requests at once, if the user says nothing: a third of what sentry.io allows, as browsers share its limits."""
+
+RATE_SLACK = 0.05
+"""A moving window is so much longer than Sentry's fixed one: requests do not all take equally long to get there."""
+
+RECOVERY_ANSWERS = 50
+"""After so many answers without a refusal for too many at once, one more at once is tried."""
+
+ASSUMED_LATENCY_SECONDS = 0.3
+"""For estimates, as long as no answer of that kind has come."""
 
 SHORTEST_RETENTION_SECONDS = 30 * 86_400
 """Sentry's shortest retention of errors: what is younger is there, and how far back it goes need not be asked."""
+
+LONG_SLICE_PAGES = 100
+"""The same where one request at a time is allowed: a cursor far down costs the server, a new window a request."""
 
 LISTED_DAYS = 7
 """With the feature ``project-event-date-limit`` a project's list holds no older events."""
@@ -89,6 +107,9 @@ CHANGING_LOOKBACK_SECONDS = 86_400
 
 MAX_PASSES = 5
 """How often a listing that changes under the reader is read again before that becomes an error."""
+
+SHORTEST_REACH_SECONDS = 60
+"""A window that is too much for the server is halved, but not below a minute."""
 
 SEAM_SHARE = 5
 """A scan narrows its window while the last second of a page holds at most a fifth of the page's rows."""

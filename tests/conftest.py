@@ -94,3 +94,9 @@ def script(tmp_path: Path) -> Script:
         )
 
     return run
+
+
+def lists_events(request: object) -> bool:
+    """Whether a request asks for a project's or an issue's events; Explore's path ends alike."""
+    path = str(getattr(request, "path", ""))
+    return path.endswith("/events/") and ("/projects/" in path or "/issues/" in path)

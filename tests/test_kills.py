@@ -18,7 +18,7 @@ import pytest
 
 from sandbox import Sandbox
 from sentry import history_left
-from tests.conftest import NOW, Script
+from tests.conftest import NOW, Script, lists_events
 from tests.warehouse import Warehouse, assert_same, truth_of
 
 SIZE = {"projects": 2, "issues": 10, "events": 240, "days": 40}
@@ -145,7 +145,7 @@ def kill(script: Script, tmp_path: Path) -> Callable[..., subprocess.CompletedPr
 
 def listings(server: Sandbox) -> int:
     """How often a project's events were asked for."""
-    return sum(request.path.endswith("/events/") for request in server.requests)
+    return sum(lists_events(request) for request in server.requests)
 
 
 def undisturbed(server: Sandbox, folder: Path, order: str) -> Undisturbed:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Sandbox, Switches
-from tests.conftest import NOW
+from tests.conftest import NOW, lists_events
 from tests.warehouse import Warehouse, truth_of
 
 NEWEST = Switches(empty_pages=True, missing_bodies=0.02, simple_dates=False)
@@ -56,7 +56,7 @@ def test_a_run_with_nothing_new_changes_nothing(serve: Callable[..., Sandbox], w
     server.clear_requests()
     warehouse.load(server)
     warehouse.assert_equals_truth(server)
-    events = [request for request in server.requests if request.path.endswith("/events/")]
+    events = [request for request in server.requests if lists_events(request)]
     assert len(events) == len(server.world.projects)
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from sandbox import Limit, Sandbox, Switches
-from tests.conftest import NOW
+from tests.conftest import NOW, lists_events
 from tests.warehouse import Warehouse, truth_of
 
 APPEND = {"write_disposition": "append"}
@@ -66,9 +66,8 @@ def test_a_limit_of_few_requests_a_minute_is_waited_for(
     server = serve(projects=1, switches=Switches(rate_limits={"project-events": Limit(5, 1, 1)}))
     warehouse.load(server, "events")
     warehouse.assert_events_equal_truth(server)
-    statuses = [request.status for request in server.requests if request.path.endswith("/events/")]
-    assert 429 in statuses
-    assert statuses.count(429) < statuses.count(200)
+    statuses = [request.status for request in server.requests if lists_events(request)]
+    assert set(statuses) == {200}
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b'{"error": "x"}'])
@@ -132,7 +131,9 @@ def test_an_event_without_a_date_counts_as_created_when_it_was_received(
         page = json.dumps(
             [*real, {**undated, "dateReceived": received}, {**real[0], "dateCreated": "2020-01-01T00:00:00Z"}]
         )
-        server.fail_next(2, status=200, body=page.encode(), content_type=JSON, path_contains="/events/")
+        server.fail_next(
+            2, status=200, body=page.encode(), content_type=JSON, path_contains="/backend/events/"
+        )
         warehouse.load(server, "events", run=REPLACE)
         dates = warehouse.column(f"SELECT date_created::VARCHAR FROM events WHERE event_id = '{'f' * 32}'")
         assert len(dates) == (1 if received > "2026-05" else 0)
@@ -319,7 +320,7 @@ def test_append_does_not_double_what_came_before_a_refusal(
             1, status=410, body=b'{"message":"gone"}', content_type=JSON, path_contains="/events/"
         )
 
-    on_nth(server, "/events/", {3}, refuse)
+    on_nth(server, "/backend/events/", {4}, refuse)
     with pytest.raises(Exception, match="Sentry answered 410"):
         warehouse.load(server, "events", run=APPEND)
     server.clear_hooks()

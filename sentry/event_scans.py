@@ -1,0 +1,64 @@
+"""The two listings of error events, as scans: a project's and an issue's; newest first, full or simple.
+
+See https://docs.sentry.io/api/events/list-a-projects-error-events/ and
+https://docs.sentry.io/api/events/list-an-issues-events/. They hold the same events with the same fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from .client import Parameters, Row
+from .endpoints import EVENTS, ISSUE_EVENTS
+from .fanout import path_of
+from .run import Project, Run
+from .scans import Scan
+from .settings import PAGE_SIZE
+from .windows import parse_time
+
+_SIMPLE = {"per_page": str(PAGE_SIZE)}
+
+
+def event_scan(
+    run: Run, project: Project, *, full: bool, when_ignored: Callable[[], None] = lambda: None
+) -> Scan:
+    """How a project's events are read."""
+    return Scan(
+        client=run.client,
+        path=f"projects/{run.organization.slug}/{project.slug}/events/",
+        scope=EVENTS.scope,
+        key_of=_key_of,
+        time_of=partial(_time_of, "dateCreated"),
+        other_time_of=partial(_time_of, "dateReceived"),
+        params=_params(full=full),
+        cheap_params=_SIMPLE,
+        when_ignored=when_ignored,
+    )
+
+
+def issue_scan(run: Run, issue_id: str, *, full: bool) -> Scan:
+    """How an issue's events are read."""
+    return Scan(
+        client=run.client,
+        path=path_of(ISSUE_EVENTS, run, {"issue": issue_id}),
+        scope=ISSUE_EVENTS.scope,
+        key_of=_key_of,
+        time_of=partial(_time_of, "dateCreated"),
+        params=_params(full=full),
+        cheap_params=_SIMPLE,
+    )
+
+
+def _params(*, full: bool) -> Parameters:
+    """Servers of 2025 and before read any ``full``, also ``full=false``, as true: the simple form leaves it out."""
+    return {**_SIMPLE, "full": "true"} if full else _SIMPLE
+
+
+def _key_of(row: Row) -> str:
+    return str(row["eventID"])
+
+
+def _time_of(name: str, row: Row) -> datetime | None:
+    return parse_time(row.get(name))
