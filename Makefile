@@ -1,12 +1,13 @@
 # make demo   environment, dependencies, then a load of the stand-in Sentry into demo/sentry.duckdb
 # make test   the same environment, then all tests
 # make soak   random histories for two hours at the most; prints its seed
+# make bench  all benchmarks, 20 minutes on a quiet machine; OPTIONS=--small: a rehearsal in one
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test test-write soak test-contract test-all-pythons lint format docs clean
+.PHONY: demo test test-write soak bench test-contract test-all-pythons lint format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
 $(VENV)/installed: requirements.txt requirements-dev.txt
@@ -26,6 +27,13 @@ test-write: $(VENV)/installed
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --histories 5000 --minutes 120
+
+$(VENV)/bench-installed: $(VENV)/installed requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	touch $@
+
+bench: $(VENV)/bench-installed
+	$(BIN)/python -m bench $(OPTIONS)
 
 test-contract: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal tests/test_contract.py tests/sandbox/test_contract.py

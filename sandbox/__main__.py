@@ -3,10 +3,13 @@
 import argparse
 import sys
 import threading
+from collections.abc import Mapping
 
 from .server import Sandbox
-from .switches import Switches
+from .switches import GENEROUS, SAAS, Limit, Switches
 from .world import World
+
+LIMITS: dict[str, Mapping[str, Limit] | None] = {"none": None, "generous": GENEROUS, "saas": SAAS}
 
 
 def main() -> None:
@@ -19,11 +22,18 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=6000, help="how many events")
     parser.add_argument("--days", type=int, default=14, help="over how many days the events are spread")
     parser.add_argument("--old", action="store_true", help="behave as a server of version 9.1")
+    parser.add_argument(
+        "--latency", type=float, default=0.0, help="seconds each request takes", metavar="SECONDS"
+    )
+    parser.add_argument(
+        "--limits", choices=tuple(LIMITS), default="generous", help="rate limits; saas: those of sentry.io"
+    )
     given = parser.parse_args()
     world = World.build(
         seed=given.seed, projects=given.projects, issues=given.issues, events=given.events, days=given.days
     )
-    with Sandbox(world=world, switches=Switches(old_server=given.old), port=given.port) as server:
+    switches = Switches(old_server=given.old, latency=given.latency, rate_limits=LIMITS[given.limits])
+    with Sandbox(world=world, switches=switches, port=given.port) as server:
         sys.stdout.write("".join(f"{line}\n" for line in _address(server)))
         sys.stdout.flush()
         try:

@@ -51,8 +51,10 @@ class Access:
 
     @property
     def owner(self) -> str:
-        """Whose rate limits it uses up: the organization's for integrations, else its own."""
-        return "organization" if self.kind == "integration" else self.token
+        """Whose rate limits it uses up: its user's, whatever the token; the organization's; or its address's."""
+        if self.kind == "integration":
+            return "organization"
+        return f"user {self.user_id}" if self.user_id else "127.0.0.1"
 
     def allows(self, scope: str) -> bool:
         """Whether a scope is held; a write scope includes its read scope."""
@@ -68,6 +70,9 @@ class Access:
         if self.kind == "org":
             return False
         return self.member_of is None or project.id in self.member_of
+
+
+NOBODY = Access("user", "", frozenset(), frozenset())
 
 
 def _holds(scopes: frozenset[str], scope: str) -> bool:

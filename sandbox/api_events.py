@@ -52,6 +52,7 @@ def _events(call: Call, owner: Project | Issue, window: Window | None, wanted: F
     """A page of events: simple ones, or full ones, of which a page holds only a few."""
     full = _flag(call, "full")
     request = call.page_request(call.switches.full_page_size if full else 100)
+    call.scan([owner if isinstance(owner, Project) else owner.project], window)
     low, high = bounds(call.world, owner, window)
     if wanted or _flag(call, "sample") or call.switches.empty_pages:
         events = [entry[2] for entry in reversed(owner.timeline[low:high]) if not wanted or wanted(entry[2])]

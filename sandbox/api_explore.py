@@ -6,7 +6,7 @@ from .answers import Answer, json_answer
 from .call import Call
 from .errors import bad_request
 from .explore import ERRORS, open_explore, select
-from .explore_columns import order_of, sort_rows, table, type_of
+from .explore_columns import order_of, type_of
 from .model import Row
 
 MAX_FIELDS = 20
@@ -26,8 +26,7 @@ def events(call: Call) -> Answer:
     if dataset == ERRORS:
         types = {name: type_of(name) for name in names}
         order = order_of(call.params.all("sort"), names)
-        rows = table(selection.events, names)
-        sort_rows(rows, order)
+        rows = selection.rows(names, order)
     answer = call.by_row(rows, lambda row: row)
     meta = _meta(dataset, types)
     answer.body = b'{"data":' + answer.body + b',"meta":' + orjson.dumps(meta) + b"}"

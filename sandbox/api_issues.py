@@ -115,6 +115,7 @@ def organization_issues(call: Call) -> Answer:
     query = search.parse(text, call.world.now.timestamp(), chosen)
     stream = Stream(call, window, stream.environments, stream.period, query.looks_at_events)
     sort = search.sort_name(call.params.get("sort"))
+    call.scan(chosen, window)
     hits = search.find(call.world, chosen, query, window, sort=sort, environments=stream.environments)
     return _page(call, hits, lambda hit: stream.shown(hit.issue))
 

@@ -9,7 +9,9 @@ import orjson
 
 from .access import Access, chosen_projects
 from .answers import Answer, json_answer
-from .errors import ApiError, not_found, nothing_here
+from .dates import Window
+from .errors import ApiError, not_found, nothing_here, query_timeout
+from .lists import bounds
 from .model import Project
 from .paging import MAX_PAGE, Page, PageRequest, Step, link_header, offset_page, row_page
 from .params import Params
@@ -94,6 +96,19 @@ class Call:
         if names - self.world.environments.keys():
             raise not_found()
         return names
+
+    def scan(self, projects: Sequence[Project], window: Window | None) -> None:
+        """Look through the events of projects in a window, as Snuba does for each page.
+
+        Raises:
+            ApiError: 400, when there are more than it can look through in time.
+        """
+        most = self.switches.most_scanned
+        if most is None:
+            return
+        places = [bounds(self.world, project, window) for project in projects]
+        if sum(high - low for low, high in places) > most:
+            raise query_timeout()
 
     def page(
         self, page: Page[Item | None], shape: Callable[[Item], object], headers: dict[str, str] | None = None

@@ -23,6 +23,14 @@ def bad_request(detail: str) -> ApiError:
     return refuse(400, detail)
 
 
+def query_timeout() -> ApiError:
+    """400: there was too much to look through in time; a smaller window may do."""
+    return bad_request(
+        "Query timeout. Please try again. If the problem persists try a smaller date range or fewer projects. "
+        "Also consider a filter on the transaction field if you're filtering performance data."
+    )
+
+
 def unauthorized(detail: str) -> ApiError:
     """401: no token, or none that is known."""
     return refuse(401, detail, {"WWW-Authenticate": 'Bearer realm="api"'})

@@ -1,18 +1,18 @@
 """Events in the shapes of the API: simple in lists, full on demand, alone with their neighbours."""
 
 from bisect import bisect_left
-from functools import lru_cache
+from collections.abc import Callable
 
 import orjson
 
 from .call import Call
 from .dates import stamp
 from .dice import roll
-from .model import Body, Event, Row
+from .model import Body, Event, Row, Serialized
 from .paint import body_of, named_tags, outline_of
 from .records import release as release_record
 
-CACHED_ROWS = 20_000
+MOST_KEPT = 100_000  # Events with their bodies: some 25 KB each.
 
 
 def group_id(event: Event) -> str | None:
@@ -46,17 +46,37 @@ def _created(call: Call, event: Event) -> str:
 
 def simple(call: Call, event: Event) -> orjson.Fragment:
     """An event as lists show it."""
+    return _shown(call, event, _simple, call.world.simple_events)
+
+
+def full(call: Call, event: Event) -> orjson.Fragment:
+    """An event with its body, as lists show it on demand."""
+    return _shown(call, event, _full, call.world.full_events)
+
+
+def _shown(
+    call: Call, event: Event, shape: Callable[[Call, Event], Row], kept: dict[Event, Serialized]
+) -> orjson.Fragment:
+    """An event in a shape, serialized, and kept as long as it would show the same; beyond so many none is kept."""
+    old, whole_seconds = call.switches.old_server, call.world.whole_seconds
+    state = (group_id(event), body_is_lost(call, event), old, whole_seconds)
+    known = kept.get(event)
+    if known and known[0] == state:
+        return known[1]
+    # What orjson hands out sits in a roomier buffer; a copy has the size of its text.
+    shown = orjson.Fragment(bytes(memoryview(orjson.dumps(shape(call, event)))))
+    if known or len(kept) < MOST_KEPT:
+        kept[event] = (state, shown)
+    return shown
+
+
+def _simple(call: Call, event: Event) -> Row:
     lost = body_is_lost(call, event)
-    return _simple(event, group_id(event), _created(call, event), lost)
-
-
-@lru_cache(maxsize=CACHED_ROWS)
-def _simple(event: Event, group: str | None, created: str, lost: bool) -> orjson.Fragment:  # noqa: FBT001 - a cache key
     outline = outline_of(event)
-    row: Row = {
+    return {
         "id": event.event_id,
         "event.type": outline.type,
-        "groupID": group,
+        "groupID": group_id(event),
         "eventID": event.event_id,
         "projectID": event.project.id,
         "message": outline.message,
@@ -66,17 +86,16 @@ def _simple(event: Event, group: str | None, created: str, lost: bool) -> orjson
         "user": outline.user,
         "tags": _tags(outline.tags),
         "platform": outline.platform,
-        "dateCreated": created,
+        "dateCreated": _created(call, event),
         "crashFile": None,
         "metadata": {} if lost else outline.metadata,
     }
-    return orjson.Fragment(orjson.dumps(row))
 
 
 _NOTHING = Body(entries=[], contexts={}, context={}, packages={}, sdk=None, fingerprints=[], size=None)
 
 
-def full(call: Call, event: Event) -> Row:
+def _full(call: Call, event: Event) -> Row:
     """An event with its body. It has `type` where the simple form has `event.type`."""
     outline = outline_of(event)
     lost = body_is_lost(call, event)
@@ -118,7 +137,7 @@ def full(call: Call, event: Event) -> Row:
 def detail(call: Call, event: Event) -> Row:
     """An event alone: with its release as an object and the ids of its neighbours in the issue."""
     earlier, later = _neighbours(event)
-    return full(call, event) | {
+    return _full(call, event) | {
         "release": _release(call, event),
         "userReport": None,
         "sdkUpdates": [],

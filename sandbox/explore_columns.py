@@ -94,10 +94,10 @@ def type_of(name: str) -> str:
 
 def groups_of(events: Sequence[Event], names: Sequence[str]) -> list[Group]:
     """The events by the values of the fields among these columns, in the order the values come up."""
-    fields = [FIELDS[name] for name in names if name in FIELDS]
-    found: dict[tuple[object, ...], list[Event]] = {} if fields else {(): []}
+    reads = [FIELDS[name].read for name in names if name in FIELDS]
+    found: dict[tuple[object, ...], list[Event]] = {} if reads else {(): []}
     for event in events:
-        found.setdefault(tuple(field.read(event) for field in fields), []).append(event)
+        found.setdefault(tuple([read(event) for read in reads]), []).append(event)
     return list(found.items())
 
 

@@ -122,6 +122,8 @@ def _checked(key: str, value: str, scope: Scope) -> str:
     """
     if key in {"project", "project.name"} and value not in {one.slug for one in scope.projects}:
         raise _invalid(f"Project(s) {value} do not exist or are not actively selected.")
+    if key == "issue" and value == "unknown":  # Sentry's word for events without an issue
+        return ""
     if key == "issue":
         value = value.upper()
         if value not in {one.short_id for one in scope.world.issues}:

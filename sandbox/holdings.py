@@ -7,7 +7,7 @@ from random import Random
 from .clock import Clock
 from .dates import DAY
 from .extras import Extras, Monitor, Replay
-from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
+from .model import Environment, Event, Issue, Member, Organization, Project, Release, Serialized, Team
 
 
 class Holdings:
@@ -31,6 +31,9 @@ class Holdings:
         self.moved_slugs: dict[str, Project] = {}
         self.grouped: dict[tuple[str, str], Issue] = {}
         self.last_search: tuple[object, object] = (None, None)
+        self.last_selection: tuple[object, object] = (None, None)
+        self.simple_events: dict[Event, Serialized] = {}
+        self.full_events: dict[Event, Serialized] = {}
         self._ids = {
             "project": 100,
             "issue": 5000,
@@ -57,7 +60,7 @@ class Holdings:
     @property
     def seconds_now(self) -> int:
         """The server's time in whole unix seconds."""
-        return int(self.clock.now.timestamp())
+        return self.clock.seconds
 
     @property
     def horizon(self) -> int:

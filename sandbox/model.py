@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
+import orjson
+
 Row: TypeAlias = dict[str, object]
 Status = Literal["unresolved", "resolved", "ignored"]
 Pending = Literal["pending_merge", "pending_deletion"]
@@ -106,6 +108,8 @@ class Event:
 
 
 Entry: TypeAlias = tuple[int, str, Event]
+Serialized: TypeAlias = tuple[object, orjson.Fragment]
+"""What a row depends on, and the row."""
 
 
 @dataclass(slots=True, eq=False)

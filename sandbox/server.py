@@ -11,16 +11,19 @@ from types import TracebackType
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .access import READ_SCOPES, Desk, TokenKind
-from .call import Site
+from . import event_records
+from .access import NOBODY, READ_SCOPES, Desk, TokenKind
+from .call import Call, Site
 from .derived import key_secret
 from .exchange import Drop, Failure, RecordedRequest
 from .gate import Gate, Hook
 from .ingested import Ingested
 from .journal import Journal
 from .model import Member, Project
+from .params import Params
 from .relay import Relay
 from .switches import Switches
+from .throttle import Throttle
 from .web import Web
 from .world import World
 
@@ -105,11 +108,13 @@ class Sandbox:
         self._desk = Desk(seed=len(self.world.all_projects) + 17)
         self.url = self._url_of(self._sockets[0])
         self.region_urls = self._open_regions()
+        self._site = Site(self.url, self.region_urls.get(self.switches.region or "", self.url))
         self.token = self.add_token(member_of=[project.id for project in self._joined()])
         kept = Journal(journal) if journal else None
         if kept:
             kept.replay(self.world)
         self._relay = Relay(self.world, self.switches, kept)
+        self._throttle = Throttle(self.switches, self.world.clock)
         self._gate = self._make_gate(record_bodies=record_bodies)
         self._ready = threading.Event()
         self._server = _Server(self._config(), self._ready)
@@ -130,10 +135,8 @@ class Sandbox:
         return projects[:-1] if len(projects) > 1 else projects
 
     def _make_gate(self, *, record_bodies: bool) -> Gate:
-        region = self.switches.region
-        site = Site(self.url, self.region_urls[region] if region else self.url)
         ports = {int(url.split(":")[2].split("/")[0]): name for name, url in self.region_urls.items()}
-        web = Web(self.world, self.switches, self._desk, site, ports, self._relay)
+        web = Web(self.world, self.switches, self._desk, self._site, ports, self._relay, self._throttle)
         return Gate(web.app(), self.world.clock, self.switches.path_prefix, record_bodies=record_bodies)
 
     def _config(self) -> uvicorn.Config:
@@ -248,6 +251,33 @@ class Sandbox:
     def unlimit_ingest(self) -> None:
         """Let the relay take everything again."""
         self._relay.pressure.clear()
+
+    def warm_up(self) -> None:
+        """Make what lists show of the events now: the first reader then waits no longer than the next ones.
+
+        It takes some seconds and 2 GB for 80,000 events.
+        """
+        call = Call(self.world, self.switches, self._site, NOBODY, Params([]), {}, "")
+        with self.world.lock:
+            for event in self.world.events:
+                event_records.simple(call, event)
+                event_records.full(call, event)
+
+    def others_use(self, view: str, per_window: int) -> None:
+        """Let somebody else send so many requests in each window of a view, all as soon as it begins.
+
+        The limits of a user count the person's browser, too: there is less left for each caller of the view,
+        and 429 comes sooner.
+
+        Args:
+            view: As `Switches.rate_limits` names it; one without a limit of its own stands for "default".
+            per_window: How many requests; 0: none.
+        """
+        self._throttle.others_use(view, per_window)
+
+    def clear_others(self) -> None:
+        """Let nobody else send requests any more."""
+        self._throttle.clear_others()
 
     @property
     def requests(self) -> list[RecordedRequest]:

@@ -61,6 +61,10 @@ class Switches:
             "monitors", "replays", "detectors", "workflows", "service_hooks", "saved_queries", and so on.
             Explore is "explore" as a whole, and "events-timeseries" for its series alone. Without "discard"
             an update that discards answers 400.
+        most_scanned: How many events of the projects asked for a window may hold. To one that holds more, each
+            page of project events, issue events, the issues of the organization and Explore answers 400
+            "Query timeout...", whatever the query leaves of them. None: any number. Issues and events named by
+            their ids, lists that take no dates, and old servers, which lack Snuba, are left alone.
         max_points: How many points an answer of usage, release health or Explore may have.
         ingest_limit: The relay answers 429 after so many envelopes; None: never.
         bulk_ids_fall_back_to_search: A bulk update whose ids match nothing changes whatever its search finds
@@ -90,6 +94,7 @@ class Switches:
     latency: float = 0.0
     simple_dates: bool = True
     features_off: frozenset[str] = frozenset()
+    most_scanned: int | None = None
     max_points: int = 10_000
     ingest_limit: int | None = None
     bulk_ids_fall_back_to_search: bool = False

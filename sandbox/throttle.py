@@ -1,10 +1,10 @@
 """Rate limits: fixed windows and concurrent requests, told in headers on every answer.
 
-The web API never sends `Retry-After`: a client waits for `Reset`, which is a time of the server's
-clock (the `Date` header), or backs off when it was one request too many at a time.
+A window begins at each multiple of its length on the unix clock and ends at `Reset`, a whole second of the
+server's clock (the `Date` header). The web API never sends `Retry-After`: a client waits for `Reset`, or
+backs off when it was one request too many at a time.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +16,9 @@ from .switches import Limit, Switches
 
 
 @dataclass
-class _Use:
+class _Bucket:
+    """What is counted for one caller: requests in the window of this number, and those under way."""
+
     window: int = -1
     count: int = 0
     running: int = 0
@@ -26,63 +28,79 @@ class _Use:
 class Ticket:
     """A request that was counted: its headers, and its refusal if it came too often."""
 
-    use: _Use | None = None
+    bucket: _Bucket | None = None
     headers: dict[str, str] = field(default_factory=dict)
     refusal: Answer | None = None
 
 
 class Throttle:
-    """Counts requests by owner and view."""
+    """Counts requests by who sends them, view and method."""
 
     def __init__(self, switches: Switches, clock: Clock) -> None:
         self._switches = switches
         self._clock = clock
         self._limits: Mapping[str, Limit] | None = switches.limits
-        self._uses: dict[tuple[str, str], _Use] = {}
+        self._buckets: dict[tuple[str, str, str], _Bucket] = {}
+        self._others: dict[str, int] = {}
 
-    def enter(self, owner: str, view: str) -> Ticket:
-        """Count a request; the ticket is to be given back by `leave`."""
-        if self._limits is None:
-            return Ticket()
-        group = view if view in self._limits else "default"
-        limit = self._limits.get(group)
+    def others_use(self, view: str, per_window: int) -> None:
+        """Count so many requests of somebody else in each window of a view, from its beginning on."""
+        self._others[self._group(view)] = per_window
+
+    def clear_others(self) -> None:
+        """Nobody else sends requests any more."""
+        self._others.clear()
+
+    def enter(self, owner: str, view: str, method: str) -> Ticket:
+        """Count a request; the ticket is to be given back by `leave`.
+
+        A request refused takes no place among those that run at the same time.
+        """
+        group = self._group(view)
+        limit = (self._limits or {}).get(group)
         if limit is None:
             return Ticket()
-        use = self._uses.setdefault((owner, group), _Use())
-        ticks = self._clock.ticks()
-        window = math.floor(ticks / limit.window)
-        if window != use.window:
-            use.window, use.count = window, 0
-        use.count += 1
-        use.running += 1
-        remaining = (window + 1) * limit.window - ticks
-        ticket = Ticket(use, self._headers(limit, use, remaining))
-        if use.count > limit.limit:
-            ticket.refusal = self._refusal(
-                "You are attempting to use this endpoint too frequently. "
-                f"Limit is {limit.limit} requests in {limit.window} seconds"
-            )
-        elif limit.concurrent is not None and use.running > limit.concurrent:
-            ticket.refusal = self._refusal(
-                "You are attempting to go above the allowed concurrency for this endpoint. "
-                f"Concurrency limit is {limit.concurrent}"
-            )
-        return ticket
+        bucket = self._buckets.setdefault((owner, group, method), _Bucket())
+        window = int(self._clock.ticks()) // limit.window
+        if window != bucket.window:
+            bucket.window, bucket.count = window, 0
+        bucket.count += 1
+        used = bucket.count + self._others.get(group, 0)
+        refusal = self._too_many(limit, used, bucket.running)
+        bucket.running += refusal is None
+        return Ticket(None if refusal else bucket, self._headers(limit, used, bucket), refusal)
 
     def leave(self, ticket: Ticket) -> None:
         """The request is answered."""
-        if ticket.use:
-            ticket.use.running -= 1
+        if ticket.bucket:
+            ticket.bucket.running -= 1
 
-    def _headers(self, limit: Limit, use: _Use, remaining: float) -> dict[str, str]:
+    def _group(self, view: str) -> str:
+        return view if view in (self._limits or {}) else "default"
+
+    def _too_many(self, limit: Limit, used: int, running: int) -> Answer | None:
+        if used > limit.limit:
+            return self._refusal(
+                "You are attempting to use this endpoint too frequently. "
+                f"Limit is {limit.limit} requests in {limit.window} seconds"
+            )
+        if limit.concurrent is not None and running >= limit.concurrent:
+            return self._refusal(
+                "You are attempting to go above the allowed concurrency for this endpoint. "
+                f"Concurrency limit is {limit.concurrent}"
+            )
+        return None
+
+    def _headers(self, limit: Limit, used: int, bucket: _Bucket) -> dict[str, str]:
         headers = {
             "X-Sentry-Rate-Limit-Limit": str(limit.limit),
-            "X-Sentry-Rate-Limit-Remaining": str(max(0, limit.limit - use.count)),
-            "X-Sentry-Rate-Limit-Reset": str(math.ceil(self._clock.now.timestamp() + remaining)),
+            "X-Sentry-Rate-Limit-Remaining": str(max(0, limit.limit - used)),
+            "X-Sentry-Rate-Limit-Reset": str(self._clock.told((bucket.window + 1) * limit.window)),
         }
         if limit.concurrent is not None:
+            free = max(0, limit.concurrent - bucket.running)
             headers["X-Sentry-Rate-Limit-ConcurrentLimit"] = str(limit.concurrent)
-            headers["X-Sentry-Rate-Limit-ConcurrentRemaining"] = str(max(0, limit.concurrent - use.running))
+            headers["X-Sentry-Rate-Limit-ConcurrentRemaining"] = str(free)
         return headers
 
     def _refusal(self, text: str) -> Answer:

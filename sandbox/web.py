@@ -1,6 +1,7 @@
 """The server as an ASGI application: from a request on the wire to an endpoint, and back."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .access import Access, Desk
+from .access import NOBODY, Desk
 from .answers import Answer, json_answer
 from .api import ENDPOINTS
 from .call import Call, Site
@@ -22,7 +23,6 @@ from .switches import Switches
 from .throttle import Throttle, Ticket
 from .world import World
 
-NOBODY = Access("user", "", frozenset(), frozenset())
 DEPRECATED_SINCE = "2026-05-14T00:00:00+00:00"
 
 
@@ -30,14 +30,21 @@ class Web:
     """Routes requests to endpoints, with what is the same for all of them."""
 
     def __init__(
-        self, world: World, switches: Switches, desk: Desk, site: Site, silos: dict[int, str], relay: Relay
+        self,
+        world: World,
+        switches: Switches,
+        desk: Desk,
+        site: Site,
+        silos: dict[int, str],
+        relay: Relay,
+        throttle: Throttle,
     ) -> None:
         self._world = world
         self._switches = switches
         self._desk = desk
         self._site = site
         self._silos = silos
-        self._throttle = Throttle(switches, world.clock)
+        self._throttle = throttle
         self._relay = relay
 
     def app(self) -> Starlette:
@@ -60,20 +67,27 @@ class Web:
     def _serve(self, endpoint: Endpoint) -> Callable[[Request], object]:
         async def serve(request: Request) -> Response:
             body = b"" if endpoint.method == "GET" else await request.body()
-            known = self._desk.peek(request.headers)
-            ticket = self._throttle.enter(known.owner if known else "127.0.0.1", endpoint.view)
+            access = self._desk.peek(request.headers) or NOBODY
+            ticket = self._throttle.enter(access.owner, endpoint.view, endpoint.method)
             try:
-                if self._switches.latency:
-                    await asyncio.sleep(self._switches.latency)
-                answer = ticket.refusal or self._answer(endpoint, request, body)
-            except ApiError as refusal:
-                answer = refusal.answer
+                answer = ticket.refusal or await self._in_time(endpoint, request, body)
             finally:
                 # Given back before the answer leaves: who waits for it may ask again at once.
                 self._throttle.leave(ticket)
             return _response(answer, self._extra_headers(endpoint, ticket))
 
         return serve
+
+    async def _in_time(self, endpoint: Endpoint, request: Request, body: bytes) -> Answer:
+        """The answer, handed out no sooner than requests take here."""
+        started = time.monotonic()
+        try:
+            answer = self._answer(endpoint, request, body)
+        except ApiError as refusal:
+            answer = refusal.answer
+        if self._switches.latency:
+            await asyncio.sleep(started + self._switches.latency - time.monotonic())
+        return answer
 
     def _answer(self, endpoint: Endpoint, request: Request, body: bytes) -> Answer:
         path: str = request.scope["path"]

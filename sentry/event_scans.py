@@ -51,6 +51,49 @@ def issue_scan(run: Run, issue_id: str, *, full: bool) -> Scan:
     )
 
 
+def event_ids(run: Run, project: Project, query: str = "") -> Scan:
+    """Which error events a project has, by Explore's table: just ids, at thirty times the pace of its own listing.
+
+    See https://docs.sentry.io/api/explore/query-explore-events-in-table-format/.
+    """
+    return Scan(
+        client=run.client,
+        path=f"organizations/{run.organization.slug}/events/",
+        scope="org:read",
+        key_of=lambda row: str(row["id"]),
+        time_of=partial(_time_of, "timestamp"),
+        params={
+            "dataset": "errors",
+            "field": ("id", "timestamp"),
+            "sort": "-timestamp",
+            "query": query,
+            "project": project.id,
+            **_SIMPLE,
+        },
+        rows_at="data",
+    )
+
+
+def event_path(run: Run, project: Project, event_id: str) -> str:
+    """Where a single event is."""
+    return f"projects/{run.organization.slug}/{project.slug}/events/{event_id}/"
+
+
+def single_event(run: Run, project: Project, event_id: str) -> Row:
+    """An event as lists show it, read alone; see https://docs.sentry.io/api/events/retrieve-an-event-for-a-project/.
+
+    Raises:
+        SentryNotFoundError: It is gone.
+        SentryRequestError: It could not be had.
+    """
+    row: Row = run.client.get(event_path(run, project, event_id), scope=EVENTS.scope)
+    return {name: value for name, value in row.items() if name not in _OF_NEIGHBOURS}
+
+
+_OF_NEIGHBOURS = ("userReport", "sdkUpdates", "resolvedWith", "nextEventID", "previousEventID")
+"""What the answer about a single event has beside what lists show, but for its release as an object."""
+
+
 def _params(*, full: bool) -> Parameters:
     """Servers of 2025 and before read any ``full``, also ``full=false``, as true: the simple form leaves it out."""
     return {**_SIMPLE, "full": "true"} if full else _SIMPLE

@@ -27,7 +27,7 @@ from .scans import Scan, Seen, WindowsIgnoredError
 from .selection import Refusals
 from .settings import FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
-from .ways import best_way
+from .ways import best_way, missed
 from .windows import DAY, HOUR, Window, floor_seconds, union
 
 
@@ -84,8 +84,8 @@ def _rows_of(run: Run, scan: Scan, project: Project, window: Window, *, full: bo
             yield scan.fresh(rows, window, seen)
         return
     for part in _unlike(counted, seen):
-        logger.info("%s: looking for events that moved while they were read (%s).", project.slug, part)
-        yield from scan.settle(part, seen)
+        logger.info("%s: looking for events that lists did not show (%s).", project.slug, part)
+        yield from missed(run, project, part, seen, full=full)
 
 
 def _unlike(counted: Counted, seen: Seen) -> list[Window]:

@@ -45,6 +45,7 @@ class Scan:
         params: Query parameters besides the window.
         cheap_params: The same for a look that only tells which rows there are.
         ordered: Whether it is surely ordered by that moment: only then can a window be narrowed by it.
+        rows_at: The field with the rows, where the answer is an object.
         when_ignored: Called where the server turns out to ignore windows.
     """
 
@@ -57,6 +58,7 @@ class Scan:
     params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     cheap_params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     ordered: bool = True
+    rows_at: str | None = None
     when_ignored: Callable[[], None] = lambda: None
 
     def read(self, window: Window) -> Iterator[list[Row]]:
@@ -237,6 +239,7 @@ class Scan:
             self.path,
             {**params, **window.parameters()},
             scope=self.scope,
+            rows_at=self.rows_at,
             divisible=window.seconds > SHORTEST_REACH_SECONDS,
         )
 

@@ -98,6 +98,10 @@ def test_the_same_seed_makes_the_same_events(start: Start, shared: Client) -> No
     path = f"{EVENTS}{shared.rows(EVENTS)[0]['id']}/"
     assert start().get(path).json() == shared.get(path).json()
     assert start().get(EVENTS).content == shared.get(EVENTS).content
+    warm = start()
+    warm.server.warm_up()
+    for full in ("0", "1"):
+        assert warm.get(EVENTS, full=full).content == shared.get(EVENTS, full=full).content
 
 
 def test_the_detail_knows_release_and_neighbours(shared: Client) -> None:
@@ -193,6 +197,21 @@ def test_a_server_may_list_the_last_days_only(start: Start, old_server: bool) ->
 
 def _of_backend(world: World) -> list[dict[str, object]]:
     return [row for row in world.truth("events")["events"] if row["project_slug"] == "backend"]
+
+
+def test_a_full_event_that_was_shown_before_shows_what_has_become_of_it(start: Start) -> None:
+    client = start()
+    world = client.server.world
+    child, parent = [issue for issue in world.issues if issue.project.slug == "backend"][:2]
+    event = child.timeline[-1][2]
+    for _ in range(2):
+        shown = {row["id"]: row for row in client.rows(EVENTS, full="1")}
+        assert shown[event.event_id]["groupID"] == child.id
+    world.merge(child, into=parent)
+    shown = {row["id"]: row for row in client.rows(EVENTS, full="1")}
+    detail = client.get(f"{EVENTS}{event.event_id}/").json()
+    assert shown[event.event_id]["groupID"] == parent.id
+    assert shown[event.event_id] == {name: detail[name] for name in shown[event.event_id]}
 
 
 def test_the_query_searches_the_message(start: Start) -> None:

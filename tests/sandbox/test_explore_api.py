@@ -11,6 +11,7 @@ from .client import Client, Links
 from .conftest import NOW, Start
 
 EVENTS = "/organizations/acme/events/"
+ISSUES = "/organizations/acme/issues/"
 SERIES = "/organizations/acme/events-timeseries/"
 T0 = int(NOW.timestamp())
 HOUR = 3_600
@@ -238,6 +239,36 @@ def test_a_window_holds_its_start_but_not_its_end(start: Start) -> None:
     assert len(read(client, "id", **early)) == 4
 
 
+def test_a_table_by_project_counts_the_events_that_each_project_lists(start: Start) -> None:
+    client = start(World.build(projects=110, issues=220, events=900, now=NOW))
+    client.server.world.add_event(project="backend", at=T0 - 3 * DAY)
+    client.server.world.add_event(project="frontend", at=T0 - 2 * DAY)
+    window = {"start": "2026-07-29T12:00:00", "end": "2026-07-30T12:00:00"}
+    late = {"start": "2026-07-20T03:14:15", "end": "2026-08-01T01:02:03"}
+    for asked in (window, late):
+        listed = {
+            int(project.id): len(client.rows(f"/projects/acme/{project.slug}/events/", **asked))
+            for project in client.server.world.projects
+        }
+        rows = read(client, "project.id", "count()", **asked)
+        assert len({row["project.id"] for row in rows}) == len(rows)
+        assert {row["project.id"]: row["count()"] for row in rows} == {
+            project: number for project, number in listed.items() if number
+        }
+    assert len(rows) > 100
+
+
+def test_the_next_page_of_a_table_shows_what_was_added(start: Start) -> None:
+    client = start(small_world())
+    ask = {**ALL, "field": ["id", "timestamp"], "sort": "-timestamp", "per_page": 2}
+    first = client.get(EVENTS, **ask)
+    client.server.world.add_event(project="backend", at=T0 - 60)
+    again = client.get(EVENTS, **ask)
+    assert again.json()["data"][1] == first.json()["data"][0]
+    rows = client.get(EVENTS, **ask, cursor=Links.of(first).cursor).json()["data"]
+    assert rows[0] == first.json()["data"][1]
+
+
 def test_the_projects_are_chosen_as_everywhere(start: Start) -> None:
     client = start(small_world())
     member = client.get(EVENTS, dataset="errors", field=["project", "count()"]).json()["data"]
@@ -303,6 +334,42 @@ def test_both_share_a_limit_of_their_own(start: Start) -> None:
     assert client.get(EVENTS, **ALL, field="id").status_code == 200
     assert client.get(SERIES, **ALL).status_code == 200
     assert client.get(SERIES, **ALL).status_code == 429
+
+
+def test_a_window_with_too_much_in_it_times_out(start: Start) -> None:
+    client = start(small_world(), most_scanned=3)
+    backend, both = {"project": "backend"}, {"project": "-1"}
+    issue = client.server.world.issues[0]
+    one = f"/organizations/acme/issues/{issue.id}/events/"
+    listings: list[tuple[str, dict[str, str], bool]] = [
+        (EVENTS, {"dataset": "errors", "field": "id"} | both, False),
+        (EVENTS, {"dataset": "errors", "field": "id", "query": "level:fatal"} | both, False),
+        (EVENTS, {"dataset": "errors", "field": "id"} | backend, True),
+        (EVENTS, {"dataset": "spans", "field": "id"} | both, True),
+        (SERIES, {"dataset": "errors"} | both, False),
+        (ISSUES, both, False),
+        (ISSUES, backend, True),
+        (ISSUES, {"group": issue.id} | both, True),
+        (ISSUES, {"query": issue.timeline[0][1]} | both, True),
+        ("/projects/acme/backend/events/", {}, True),
+        (one, {}, True),
+    ]
+    for path, params, answered in listings:
+        check_scan(client, path, params, answered=answered)
+    client.server.world.add_event(project="backend", at=T0 - HOUR)
+    for path in ("/projects/acme/backend/events/", one):
+        check_scan(client, path, {}, answered=False)
+        check_scan(
+            client, path, {"start": "2026-08-01T09:00:00", "end": "2026-08-01T11:00:00"}, answered=True
+        )
+    check_scan(client, one, {"query": issue.timeline[0][1]}, answered=True)
+
+
+def check_scan(client: Client, path: str, params: dict[str, str], *, answered: bool) -> None:
+    answer = client.get(path, **params)
+    assert answer.status_code == (200 if answered else 400), (path, params, answer.text)
+    if not answered:
+        assert answer.json()["detail"].startswith("Query timeout. Please try again. If the problem persists")
 
 
 def test_the_back_end_may_time_out(start: Start) -> None:

@@ -1,5 +1,7 @@
 """Issue lists and details."""
 
+from collections import Counter
+
 import pytest
 
 from sandbox import World
@@ -212,11 +214,31 @@ def test_an_unknown_environment_is_not_found(shared: Client) -> None:
     assert 0 < len(rows) <= 12
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["", "issue.category:error", "lastSeen:>=2026-01-01T00:00:00 issue.category:error firstSeen:>2020-01-01"],
+)
+def test_the_counts_of_a_window_are_those_of_the_events_listed_in_it(start: Start, query: str) -> None:
+    client = start()
+    client.server.world.add_feedback(project="backend", at=T0 - HOUR)
+    window = {"start": "2026-07-22T03:14:15", "end": "2026-07-29T16:17:18"}
+    listed = [
+        row["groupID"]
+        for project in client.server.world.projects
+        for row in client.rows(f"/projects/acme/{project.slug}/events/", **window)
+    ]
+    rows = client.rows(ISSUES, project="-1", query=query, limit=3, **window)
+    assert len(listed) > 50
+    assert {row["id"]: int(row["count"]) for row in rows} == Counter(filter(None, listed))
+
+
 def test_feedback_is_hidden_unless_asked_for(start: Start) -> None:
     client = start()
     feedback = client.server.world.add_feedback(project="backend", at=T0 - HOUR)
     assert feedback.id not in ids(client.rows(ISSUES, project="-1", query=""))
     assert ids(client.rows(ISSUES, project="-1", query="issue.category:feedback")) == {feedback.id}
+    errors = client.rows(ISSUES, project="-1", query="is:unresolved issue.category:error")
+    assert ids(errors) == ids(client.rows(ISSUES, project="-1", query="is:unresolved"))
     assert feedback.timeline[0][1] not in {row["id"] for row in client.rows("/projects/acme/backend/events/")}
 
 

@@ -1,14 +1,17 @@
 """Rate limits, brown-outs, and failures to order."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
 
-from sandbox import Limit, Switches
+from sandbox import Limit, Switches, World
 
 from .client import Client
-from .conftest import NOW, Start
+from .conftest import NOW, SMALL, Start
 
 EVENTS = "/projects/acme/backend/events/"
 ISSUES = "/organizations/acme/issues/"
@@ -44,27 +47,91 @@ def test_views_are_counted_apart(start: Start) -> None:
     assert client.get("/organizations/").status_code == 200
 
 
-def test_users_are_counted_apart_and_integrations_together(start: Start) -> None:
+def test_a_user_an_organization_and_an_address_have_one_bucket_each(start: Start) -> None:
     client = start(rate_limits={"default": (1, 60, None)})
     server = client.server
-    assert client.get("/organizations/").status_code == 200
-    assert Client(server, server.add_token()).get("/organizations/").status_code == 200
-    bots = [Client(server, server.add_token(kind="integration")) for _ in range(2)]
-    assert [bot.get("/organizations/").status_code for bot in bots] == [200, 429]
+
+    def statuses(*tokens: str) -> list[int]:
+        return [Client(server, token).get("/organizations/").status_code for token in tokens]
+
+    other = server.world.members[1]
+    assert statuses(server.token, server.add_token()) == [200, 429]
+    assert statuses(server.add_token(user=other), server.add_token(user=other)) == [200, 429]
+    assert statuses(*(server.add_token(kind="integration") for _ in range(2))) == [200, 429]
+    assert statuses(server.add_token(kind="org"), "no token at all") == [403, 429]
 
 
-def test_too_many_at_once_are_refused(start: Start) -> None:
-    client = start(latency=0.1, rate_limits={"project-events": Limit(100, 60, 1)})
+def test_methods_are_counted_apart(start: Start) -> None:
+    client = start(rate_limits={"organization-issues": Limit(1, 60)})
+    editor = Client(client.server, client.server.add_token(scopes=["event:write"]))
+    assert [editor.get(ISSUES).status_code for _ in range(2)] == [200, 429]
+    assert editor.put(ISSUES, {"status": "resolved"}, id="5001").status_code == 200
+
+
+def test_windows_begin_and_end_with_the_minutes_of_the_server(start: Start) -> None:
+    for now in (None, NOW):
+        client = start(World.build(**{**SMALL, "now": now}), rate_limits={"project-events": Limit(1, 60)})
+        client.server.world.now = NOW + timedelta(seconds=30)
+        answer = client.get(EVENTS)
+        assert 0 < wait_of(answer) <= 30
+        if now is None:
+            assert int(answer.headers["X-Sentry-Rate-Limit-Reset"]) == NOW.timestamp() + 60
+        refused = client.get(EVENTS)
+        assert refused.status_code == 429
+        client.server.world.advance(seconds=wait_of(refused))
+        assert client.get(EVENTS).status_code == 200
+
+
+def wait_of(answer: requests.Response) -> int:
+    """How long a client has to wait, by the server's own clock."""
+    reset = int(answer.headers["X-Sentry-Rate-Limit-Reset"])
+    return reset - int(parsedate_to_datetime(answer.headers["Date"]).timestamp())
+
+
+def test_who_waits_for_the_reset_by_the_unix_clock_is_let_in(start: Start) -> None:
+    client = start(World.build(**{**SMALL, "now": None}), rate_limits={"project-events": Limit(1, 1)})
+    answer = client.get(EVENTS)
+    while answer.status_code == 200:
+        answer = client.get(EVENTS)
+    reset = int(answer.headers["X-Sentry-Rate-Limit-Reset"])
+    assert wait_of(answer) <= 1
+    while time.time() < reset:
+        time.sleep(max(0.0, reset - time.time()))
+    assert client.get(EVENTS).status_code == 200
+
+
+def test_too_many_at_once_are_refused_at_once(start: Start) -> None:
+    client = start(latency=0.8, rate_limits={"project-events": Limit(100, 60, 1)})
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: Client(client.server).get(EVENTS), range(3)))
-    assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
+    assert [request.status for request in client.server.requests] == [429, 429, 200]
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert "Concurrency limit is 1" in refused.json()["detail"]
+    assert refused.headers["X-Sentry-Rate-Limit-ConcurrentRemaining"] == "0"
 
 
 def test_one_after_the_other_is_never_too_many_at_once(start: Start) -> None:
     client = start(rate_limits={"project-events": Limit(1_000, 60, 1)})
     assert {client.get(EVENTS, per_page=1).status_code for _ in range(100)} == {200}
+
+
+def test_others_use_up_a_share_of_each_window(start: Start) -> None:
+    limits = {"project-events": Limit(5, 60), "organization-issues": Limit(5, 60), "default": Limit(2, 60)}
+    client = start(rate_limits=limits)
+    server = client.server
+    server.others_use("project-events", 3)
+    server.others_use("issue-detail", 1)  # It has no limit of its own here.
+    for _ in range(2):
+        answers = [client.get(EVENTS) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        left = [answer.headers["X-Sentry-Rate-Limit-Remaining"] for answer in answers]
+        assert left == ["1", "0", "0"]
+        server.world.advance(seconds=60)
+    assert client.get(ISSUES).headers["X-Sentry-Rate-Limit-Remaining"] == "4"
+    assert [client.get("/organizations/").status_code for _ in range(2)] == [200, 429]
+    server.clear_others()
+    server.world.advance(seconds=60)
+    assert [client.get(EVENTS).status_code for _ in range(6)] == [200] * 5 + [429]
 
 
 def test_a_refusal_may_be_a_bare_string_called_html(start: Start) -> None:

@@ -133,6 +133,7 @@ def test_unknown_names_are_errors() -> None:
 
 def test_the_command_line_serves_and_tells_where() -> None:
     command = [sys.executable, "-m", "sandbox", "--projects", "1", "--issues", "2", "--events", "5"]
+    command += ["--latency", "0.1", "--limits", "saas"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines = dict(process.stdout.readline().split(maxsplit=1) for _ in range(4))
@@ -145,3 +146,5 @@ def test_the_command_line_serves_and_tells_where() -> None:
         process.terminate()
     assert json.loads(answer.content)["slug"] == "acme"
     assert told["DSN"].startswith("http://")
+    assert answer.elapsed.total_seconds() >= 0.1
+    assert answer.headers["X-Sentry-Rate-Limit-Limit"] == "40"
