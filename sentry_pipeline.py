@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
+import json
 import logging
 import os
 import re
@@ -56,11 +58,18 @@ WRONG_ACCESS = (
 )
 
 DLT_SETTINGS = {
-    "data_writer.buffer_max_items": 200,  # event bodies are large: small buffers and files bound the memory
-    "data_writer.file_max_items": 1000,
+    "data_writer.buffer_max_items": 100,  # event bodies are large: small buffers and files bound the memory
+    "data_writer.file_max_bytes": 32_000_000,
+    "sources.data_writer.disable_compression": True,  # these files live for seconds; packing them takes longer
     "load.delete_completed_jobs": True,  # else the disk fills with what was loaded long ago
 }
 """What dlt is told where the user has not."""
+
+DUCKDB_CONFIG = "destination.duckdb.credentials.global_config"
+"""Where dlt has DuckDB's own settings: a secret to dlt, so that config.toml must not hold it."""
+
+DUCKDB_SETTINGS = {"memory_limit": "300MB"}
+"""What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 LATE_DAYS = 30
 """Sentry takes events that happened up to 30 days ago; older ones it dates by their arrival."""
@@ -86,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     is_action = arguments[:1] != [] and arguments[0] in ACTIONS
     options = _action_options(arguments) if is_action else _options(arguments)
-    _prepare_dlt()
+    prepare_dlt()
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
     try:
         status = perform(options) if is_action else _perform(options)
@@ -269,11 +278,15 @@ def _numbers(day: Day) -> tuple[int, int, int, int]:
     return day.sentry, day.loaded, day.missing, day.surplus
 
 
-def _prepare_dlt() -> None:
+def prepare_dlt() -> None:
     """Set what the user has not set."""
     for name, value in DLT_SETTINGS.items():
         if dlt.config.get(name) is None:
             dlt.config[name] = value
+    if dlt.secrets.get(DUCKDB_CONFIG) is None:
+        # in the environment, as credentials that the user gives as one text have no place for it
+        os.environ[DUCKDB_CONFIG.replace(".", "__").upper()] = json.dumps(DUCKDB_SETTINGS)
+    gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
 
 
 def _file_format(destination: Destination[Any, Any]) -> Any:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
@@ -122,7 +124,7 @@ class SentryClient:
                 headers={"Accept": "application/json"},
                 auth=BearerTokenAuth(self._connection.token),
                 session=session,
-                data_selector="$",
+                data_selector=_selector("$"),
                 config=self._runtime,
             )
         return cast(RESTClient, self._of_thread.rest)
@@ -225,7 +227,7 @@ class SentryClient:
             params=dict(params or {}),
             paginator=SentryPaginator(),
             hooks={"response": []},  # errors are ours: RESTClient raises none of its own then
-            data_selector=rows_at or "$",
+            data_selector=_selector(rows_at or "$"),
             scope=scope,
             expected=dict if rows_at else list,
             retry=retry,
@@ -241,6 +243,12 @@ class SentryClient:
         """The rows of all pages, page by page, asked for with Sentry's largest page."""
         for page in self.pages(path, {"per_page": str(PAGE_SIZE), **(params or {})}, scope=scope):
             yield page.rows
+
+
+@cache
+def _selector(path: str) -> TJsonPath:
+    """Parsed once: dlt would parse it again for each page."""
+    return compile_path(path)
 
 
 def _rows(page: Any, path: str) -> list[Row]:

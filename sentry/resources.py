@@ -97,10 +97,14 @@ def _pages(table: Table, context: Context, run: Run) -> Pages:
 
 def _event_resources(context: Context, *, full: bool) -> tuple[DltResource, DltResource]:
     @dlt.resource(name="event_projects", selected=False)
-    def event_projects() -> Iterator[Project]:
-        yield from context.current_run().projects
+    def event_projects() -> Iterator[list[Project]]:
+        yield context.current_run().projects  # as one item: of many, dlt would read all at a time
 
-    def events(project: Project) -> Iterator[Any]:
+    def events(projects: list[Project]) -> Iterator[Any]:
+        for project in projects:
+            yield from events_of(project)
+
+    def events_of(project: Project) -> Iterator[Any]:
         def read(run: Run) -> Pages:
             progress = Progress(context.choices, run, _CHUNKED)
             return _unfiltered(read_events(run, progress, project, full=full), progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -14,6 +14,7 @@ from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 _SNAKE_CASE = NamingConvention()
 
 
+@lru_cache(maxsize=10_000)
 def column_name(field_name: str) -> str:
     """The name that a field of Sentry gets in the destination."""
     return str(_SNAKE_CASE.normalize_identifier(field_name))
