@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import difflib
 import gc
 import json
@@ -39,6 +40,7 @@ from sentry.action_commands import ACTIONS, add_actions, perform
 from sentry.audit import forgotten
 from sentry.comparison import Day, Verification
 from sentry.leftovers import finish_earlier_run
+from sentry.planner import plan
 from sentry.settings import CHUNK_EVENTS
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -142,6 +144,8 @@ def _perform(options: argparse.Namespace) -> int:
         )
     if options.command in ("verify", "repair"):
         return _audit(pipeline, options)
+    if options.plan:
+        return _print_plan(pipeline, options)
     settings = _settings(options, *SOURCE_SETTINGS)
     if options.sweep:
         settings["sweep_interval"] = 0
@@ -208,6 +212,33 @@ def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
             f"deleted; {rows} go for good.",
             file=sys.stderr,
         )
+
+
+def _print_plan(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
+    """Say what a load would take."""
+    pipeline.sync_destination(**_settings(options, "destination", "dataset_name"))
+    planned = plan(pipeline, options.resources or DEFAULT_TABLES, **_settings(options, *AUDIT_SETTINGS))
+    more = "" if planned.issues is None or planned.issues != planned.most_issues else " or more"
+    print(
+        f"Still to be read, {planned.start:%Y-%m-%d %H:%M} to {planned.end:%Y-%m-%d %H:%M} UTC, of "
+        f"{planned.projects} projects: {_number(planned.events)} events, {_number(planned.issues)}{more} issues."
+    )
+    print()
+    _print_columns(
+        (
+            table.table,
+            f"{table.requests:>9,}{' or more' if table.at_least else '':8} requests",
+            f"{table.seconds / 60:6.1f} min",
+            table.how,
+        )
+        for table in planned.tables
+    )
+    print(f"\nAbout {planned.requests:,} requests, {planned.seconds / 60:.1f} minutes, by Sentry's limits.")
+    return DONE
+
+
+def _number(count: int | None) -> str:
+    return "an unknown number of" if count is None else f"{count:,}"
 
 
 def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
@@ -287,6 +318,7 @@ def prepare_dlt() -> None:
         # in the environment, as credentials that the user gives as one text have no place for it
         os.environ[DUCKDB_CONFIG.replace(".", "__").upper()] = json.dumps(DUCKDB_SETTINGS)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
+    atexit.register(gc.unfreeze)
 
 
 def _file_format(destination: Destination[Any, Any]) -> Any:
@@ -396,6 +428,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--full-refresh",
         action="store_true",
         help="drop the chosen tables and their progress, then load all that Sentry still has",
+    )
+    add(
+        "--plan",
+        action="store_true",
+        help="load nothing, and say what loading would take: requests and minutes per table, by Sentry's counts",
     )
     add("--sweep", action="store_true", help="read all issues and releases again, due or not")
     add("--late-check", action="store_true", help="afterwards load late events of the last 30 days (repair)")
