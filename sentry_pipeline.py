@@ -32,6 +32,8 @@ from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.common.runtime.collector import LogCollector
 from dlt.common.runtime.signals import intercepted_signals, raise_if_signalled
+from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock, Timeout
 
 from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
@@ -70,7 +72,9 @@ DLT_SETTINGS = {
 DUCKDB_CONFIG = "destination.duckdb.credentials.global_config"
 """Where dlt has DuckDB's own settings: a secret to dlt, so that config.toml must not hold it."""
 
-DUCKDB_SETTINGS = {"memory_limit": "300MB"}
+DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
+
+DUCKDB_SETTINGS = {"memory_limit": "250MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 LATE_DAYS = 30
@@ -182,14 +186,31 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
         refresh: Any = "drop_resources" if options.full_refresh else None
-        summary.add(pipeline, pipeline.run(source, refresh=refresh, **target, **choices))
+        summary.add(pipeline, _run(pipeline, source, target, refresh=refresh, **choices))
         while left := history_left(pipeline):
             raise_if_signalled()  # dlt ends a load that is about to be whole and forgets that it was to stop
             for table, rest in left.items():
                 print(f"History of {table}: {rest}.", flush=True)
-            summary.add(pipeline, pipeline.run(source.with_resources(*left), **target, **choices))
+            summary.add(pipeline, _run(pipeline, source.with_resources(*left), target, **choices))
         raise_if_signalled()
     summary.print(source.selected_resources)
+
+
+def _run(pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], **choices: Any) -> LoadInfo:
+    """One load; where DuckDB cannot do with the memory that this script allows it, once more without that bound."""
+    try:
+        return pipeline.run(source, **target, **choices)
+    except PipelineStepFailed as failure:
+        is_ours = os.environ.get(DUCKDB_VARIABLE) == json.dumps(DUCKDB_SETTINGS)
+        if not (is_ours and "Out of Memory Error" in str(failure)):
+            raise
+        del os.environ[DUCKDB_VARIABLE]
+        print(
+            f"DuckDB cannot load events as large as these within {DUCKDB_SETTINGS['memory_limit']} of memory: it "
+            "now takes what it needs. --chunk-events with a smaller number makes loads smaller.",
+            file=sys.stderr,
+        )
+        return pipeline.run(**target)
 
 
 def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
@@ -316,7 +337,7 @@ def prepare_dlt() -> None:
             dlt.config[name] = value
     if dlt.secrets.get(DUCKDB_CONFIG) is None:
         # in the environment, as credentials that the user gives as one text have no place for it
-        os.environ[DUCKDB_CONFIG.replace(".", "__").upper()] = json.dumps(DUCKDB_SETTINGS)
+        os.environ[DUCKDB_VARIABLE] = json.dumps(DUCKDB_SETTINGS)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
 

@@ -19,6 +19,7 @@ from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
+from requests.adapters import HTTPAdapter
 
 from . import errors
 from .config import Connection, server_identity
@@ -102,6 +103,8 @@ class SentryClient:
         self._connection = connection
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._of_thread = threading.local()
+        # connections are shared by all threads: each thread's session would open its own
+        self._adapter = HTTPAdapter(pool_maxsize=connection.max_parallel, pool_block=True)
         self.governor = governor_of(
             server_identity(connection.base_url),
             connection.token,
@@ -119,6 +122,7 @@ class SentryClient:
         """The REST client of this thread: a requests session is not made for several."""
         if not hasattr(self._of_thread, "rest"):
             session = SentrySession(self._runtime, self._connection.token, self.governor)
+            session.mount(self.base_url, self._adapter)
             self._of_thread.rest = RESTClient(
                 base_url=f"{self.base_url}{API_PREFIX}",
                 headers={"Accept": "application/json"},
@@ -129,7 +133,7 @@ class SentryClient:
             )
         return cast(RESTClient, self._of_thread.rest)
 
-    def get(
+    def get(  # noqa: PLR0913 - a request has as many parts
         self,
         path: str,
         params: Parameters | None = None,
@@ -137,6 +141,7 @@ class SentryClient:
         scope: str | None = None,
         expected: type[Any] = dict,
         retry: bool = True,
+        divisible: bool = False,
     ) -> Any:
         """One answer, parsed.
 
@@ -146,13 +151,16 @@ class SentryClient:
             scope: The scope that reading it takes, for the message of a 403.
             expected: What it is, ``dict`` or ``list``.
             retry: Whether a failure that may pass is tried again.
+            divisible: Whether the caller will ask for less where this turns out to be too much for the server.
 
         Raises:
             SentryRequestError: No usable answer.
         """
-        return self.response(path, params, scope=scope, expected=expected, retry=retry).json()
+        return self.response(
+            path, params, scope=scope, expected=expected, retry=retry, divisible=divisible
+        ).json()
 
-    def response(
+    def response(  # noqa: PLR0913 - as above
         self,
         path: str,
         params: Parameters | None = None,
@@ -160,9 +168,12 @@ class SentryClient:
         scope: str | None = None,
         expected: type[Any] = dict,
         retry: bool = True,
+        divisible: bool = False,
     ) -> requests.Response:
         """As ``get``, with headers and status."""
-        return self._rest.get(path, params=dict(params or {}), scope=scope, expected=expected, retry=retry)
+        return self._rest.get(
+            path, params=dict(params or {}), scope=scope, expected=expected, retry=retry, divisible=divisible
+        )
 
     def send(  # noqa: PLR0913 - a request has as many parts
         self,

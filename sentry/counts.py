@@ -8,8 +8,7 @@ before 2025 have instead. Servers before Snuba have neither.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 from . import errors
 from .client import SentryClient
@@ -19,21 +18,6 @@ from .windows import HOUR, Window, floor_seconds, parse_time
 
 Hours = dict[int, int]
 """Events by the second in which their hour begins."""
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A window of a project, as Sentry counts it.
-
-    Attributes:
-        window: The window.
-        events: How many error events lie in it.
-        hours: The same by hour, the first and the last hour whole; None if nobody knows.
-    """
-
-    window: Window
-    events: int
-    hours: Hours | None
 
 
 class EventCounter:
@@ -51,7 +35,6 @@ class EventCounter:
         self._retry = not is_old
         self._lock = threading.RLock()
         self._ways: list[Callable[[Sequence[str], Window], Hours]] = [self._from_series, self._from_table]
-        self._counts_by_project = True
         self._oldest: dict[int, int | None] = {}
 
     def hours(self, project_ids: Sequence[str], window: Window) -> Hours | None:
@@ -80,53 +63,26 @@ class EventCounter:
                 if not _is_beyond_retention(refusal):
                     raise
                 counted = {}
+            except errors.SentryRequestError as refusal:
+                if not refusal.is_too_much:
+                    raise
+                counted = self._in_halves(project_ids, part, refusal)
             if counted is None:
                 return None
             found |= counted
         return {hour: count for hour, count in found.items() if count}
 
-    def by_project(self, project_ids: Sequence[str], window: Window) -> dict[str, int] | None:
-        """The events of some projects, project by project, in exactly this window; one without any is left out.
-
-        Returns:
-            Numbers by the project's id; None if this server does not count that way.
-
-        Raises:
-            SentryBadRequestError: The server may answer for one project at a time only.
-            SentryPermissionError: One of the projects cannot be read.
-        """
-        if not self._counts_by_project:
+    def _in_halves(
+        self, project_ids: Sequence[str], window: Window, refusal: errors.SentryRequestError
+    ) -> Hours | None:
+        """The same from two requests for less; None where an hour is too much already."""
+        logger.info("Counting less at once: %s", refusal)
+        middle = (window.start + window.end) // 2 // HOUR * HOUR
+        if middle <= window.start:
             return None
-        is_about_one = len(project_ids) == 1 and tuple(project_ids) != ALL_ACCESSIBLE
-        try:
-            return dict(self._by_project(project_ids, window))
-        except (errors.SentryBadRequestError, errors.SentryPermissionError) as refusal:
-            if not is_about_one:
-                raise
-            logger.info("Not counting events of project %s: %s", *project_ids, refusal)
-        except errors.SentryRequestError as refusal:
-            logger.info("Not counting events by project: %s", refusal)
-            self._counts_by_project = False
-        return None
-
-    def _by_project(self, project_ids: Sequence[str], window: Window) -> Iterator[tuple[str, int]]:
-        pages = self._client.pages(
-            f"{self._path}events/",
-            {
-                "dataset": "errors",
-                "field": ["project.id", "count()"],
-                "sort": "project.id",
-                "project": project_ids,
-                "per_page": str(PAGE_SIZE),
-                **window.parameters(),
-            },
-            scope="org:read",
-            rows_at="data",
-            retry=self._retry,
-        )
-        for page in pages:
-            for row in page.rows:
-                yield str(row["project.id"]), int(row["count()"])
+        older = self.hours(project_ids, Window(window.start, middle))
+        newer = None if older is None else self.hours(project_ids, Window(middle, window.end))
+        return None if older is None or newer is None else older | newer
 
     def oldest(self, project_id: str, first: int, now: int) -> int | None:
         """From when on the server answers for error events: ``first``, or the edge of its retention.
@@ -168,6 +124,10 @@ class EventCounter:
             raise
         except errors.SentryPermissionError:
             return None
+        except errors.SentryRequestError as refusal:
+            if refusal.is_too_much:  # it would be there
+                return True
+            raise
 
     def _ask(self, project_ids: Sequence[str], window: Window) -> Hours | None:
         """Ask in the first way that this server knows; ways it does not know are not tried again."""
@@ -194,6 +154,7 @@ class EventCounter:
             },
             scope="org:read",
             retry=self._retry,
+            divisible=True,
         )
         found: Hours = {}
         for series in body.get("timeSeries") or ():
@@ -221,6 +182,7 @@ class EventCounter:
             scope="org:read",
             rows_at="data",
             retry=self._retry,
+            divisible=True,
         )
         for page in pages:
             for row in page.rows:
@@ -247,6 +209,8 @@ def _is_beyond_retention(refusal: errors.SentryRequestError) -> bool:
 
 def _is_lacking(refusal: errors.SentryRequestError, project_ids: Sequence[str]) -> bool:
     """Whether the server or plan lacks this way of asking; else it may be about some of the projects."""
+    if refusal.is_too_much:
+        return False
     is_about_one = len(project_ids) == 1 and tuple(project_ids) != ALL_ACCESSIBLE
     if refusal.status in (400, 403):
         return is_about_one and refusal.status == 400

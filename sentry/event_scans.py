@@ -51,29 +51,6 @@ def issue_scan(run: Run, issue_id: str, *, full: bool) -> Scan:
     )
 
 
-def event_ids(run: Run, project: Project, query: str = "") -> Scan:
-    """Which error events a project has, by Explore's table: just ids, at thirty times the pace of its own listing.
-
-    See https://docs.sentry.io/api/explore/query-explore-events-in-table-format/.
-    """
-    return Scan(
-        client=run.client,
-        path=f"organizations/{run.organization.slug}/events/",
-        scope="org:read",
-        key_of=lambda row: str(row["id"]),
-        time_of=partial(_time_of, "timestamp"),
-        params={
-            "dataset": "errors",
-            "field": ("id", "timestamp"),
-            "sort": "-timestamp",
-            "query": query,
-            "project": project.id,
-            **_SIMPLE,
-        },
-        rows_at="data",
-    )
-
-
 def event_path(run: Run, project: Project, event_id: str) -> str:
     """Where a single event is."""
     return f"projects/{run.organization.slug}/{project.slug}/events/{event_id}/"

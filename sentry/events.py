@@ -5,7 +5,6 @@ See https://docs.sentry.io/api/events/list-a-projects-error-events/.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,9 @@ from typing import Any
 
 from . import errors
 from .client import Row
-from .counts import Counted
 from .debts import Debts
 from .endpoints import EVENTS
+from .event_ids import Ids, known_events, listed_together, parts_of
 from .event_scans import event_scan, issue_scan
 from .fanout import Ended, streamed
 from .issues import seen_issues
@@ -27,8 +26,9 @@ from .scans import Scan, Seen, WindowsIgnoredError
 from .selection import Refusals
 from .settings import FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
-from .ways import best_way, missed
-from .windows import DAY, HOUR, Window, floor_seconds, union
+from .tails import Tails
+from .ways import Way, alone, best_way
+from .windows import DAY, HOUR, Window, union
 
 
 def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -> Iterator[list[Row]]:
@@ -44,67 +44,91 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
         SentryRequestError: A page could not be had.
     """
     scan = event_scan(run, project, full=full, when_ignored=progress.note_ignored_windows)
-    for window in reversed(progress.plan(run.project_ids, sweeps=False)[project.id]):
+    reader, tails = _Reader(run, project, scan, full), Tails(progress.tails, progress.lookback)
+    plan = progress.plan(run.project_ids, sweeps=False)
+    for window in reversed(plan[project.id]):
+        sharing = [project_id for project_id, windows in plan.items() if window in windows]
         oldest: int | None = None
-        for rows in _rows_of(run, scan, project, window, full=full):
-            _check_project(rows, project)
-            seconds = [floor_seconds(time) for row in rows if (time := scan.time_of(row)) is not None]
-            oldest = min([*seconds, *([] if oldest is None else [oldest])], default=None)
-            yield [event_row(EVENTS, run, row, project) for row in rows]
+        together = listed_together(run, project, sharing, window)
+        for part in parts_of(run, together, window):
+            ids, seen = known_events(run, project, together, window, part), Seen()
+            start = part.start if ids is None else tails.unchanged(project.id, part, ids)
+            for rows in reader.rows(ids, Window(start, part.end), seen):
+                _check_project(rows, project)
+                oldest = min([*scan.seconds(rows), *([] if oldest is None else [oldest])], default=None)
+                yield [event_row(EVENTS, run, row, project) for row in rows]
+            if part.end == run.now:
+                is_whole = ids is not None and not _owed(ids, seen, start)
+                tails.note(project.id, part, ids if is_whole else None)
         if oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR:
             _warn_of_a_short_list(run, progress, project, window)
         progress.cover([project.id], window)
     progress.finish()
 
 
-def _rows_of(run: Run, scan: Scan, project: Project, window: Window, *, full: bool) -> Iterator[list[Row]]:
-    """The events of a window, each once, in the way that is soonest; checked by Sentry's count where it counts.
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the events of a project.
 
-    Args:
+    Attributes:
         run: The extraction.
-        scan: The project's own listing.
         project: Whose events.
-        window: When they happened.
+        scan: The project's own listing.
         full: With their bodies.
     """
-    count = run.events_in(project, window)
-    if count == 0:
-        return
-    if count is None or count <= (FULL_PAGE_SIZE if full else PAGE_SIZE):
-        yield from scan.read(window)
-        return
-    # a single cheap look is as good as numbers by hour
-    counted = Counted(window, count, run.count([project.id], window) if count > PAGE_SIZE else None)
-    seen: Seen = {}
-    try:
-        for rows in best_way(run, project, counted, full=full).pages(run):
-            yield scan.fresh(rows, window, seen)
-    except WindowsIgnoredError:
-        for rows in scan.read(window):
-            yield scan.fresh(rows, window, seen)
-        return
-    for part in _unlike(counted, seen):
-        logger.info("%s: looking for events that lists did not show (%s).", project.slug, part)
-        yield from missed(run, project, part, seen, full=full)
+
+    run: Run
+    project: Project
+    scan: Scan
+    full: bool
+
+    def rows(self, ids: Ids | None, window: Window, seen: Seen) -> Iterator[list[Row]]:
+        """The events of a window, each once, in the way that is soonest; all of those that Explore names.
+
+        Args:
+            ids: Which events there are, also outside of the window; None if nobody tells.
+            window: When they happened.
+            seen: Takes the events that came.
+        """
+        if ids is not None:
+            ids = {event_id: known for event_id, known in ids.items() if known.second >= window.start}
+        try:
+            for rows in self._pages(ids, window):
+                yield self.scan.fresh(rows, window, seen)
+        except WindowsIgnoredError:
+            for rows in self.scan.read(window):
+                yield self.scan.fresh(rows, window, seen)
+        if ids:
+            yield from self._missed(ids, window, seen)
+
+    def _pages(self, ids: Ids | None, window: Window) -> Iterator[list[Row]]:
+        if ids is not None and not ids:
+            return iter(())
+        if ids is None or len(ids) <= (FULL_PAGE_SIZE if self.full else PAGE_SIZE):
+            return self.scan.read(window)
+        return best_way(self.run, self.project, ids, window, full=self.full).pages(self.run)
+
+    def _missed(self, ids: Ids, window: Window, seen: Seen) -> Iterator[list[Row]]:
+        """The events that Explore names and that did not come: read alone; where there is no body, from a list."""
+        owed = _owed(ids, seen)
+        if owed and self.full:
+            logger.info("%s: %s events did not come, such as %s.", self.project.slug, len(owed), owed[0])
+            parts = [alone(self.run, self.project, event_id) for event_id in owed]
+            for rows in Way(parts, len(parts), 0.0).pages(self.run):
+                yield self.scan.fresh(rows, window, seen)
+        if owed := _owed(ids, seen):
+            seconds = union(Window(ids[event_id].second, ids[event_id].second + 1) for event_id in owed)
+            for part in seconds if len(seconds) <= len(ids) // PAGE_SIZE else [window]:
+                yield from self.scan.settle(part, seen)
+        if owed := _owed(ids, seen):
+            self.run.warn_once(
+                f"{self.project.slug}: Explore names {len(owed):,} events that Sentry does not show otherwise, "
+                f"such as {owed[0]}: they were deleted meanwhile, or cannot be loaded."
+            )
 
 
-def _unlike(counted: Counted, seen: Seen) -> list[Window]:
-    """The parts of a window of which another number of events came than Sentry had counted before.
-
-    Its first and last hour may be counted only in part, so that the whole number has to tell of them.
-    """
-    window, is_alike = counted.window, len(seen) == counted.events
-    if counted.hours is None:
-        return [] if is_alike else [window]
-    came = Counter(second // HOUR * HOUR for second in seen.values() if second is not None)
-    parts = [
-        Window(hour, hour + HOUR)
-        for hour in counted.hours.keys() | came.keys()
-        if counted.hours.get(hour, 0) != came[hour]
-    ]
-    if is_alike:
-        return union(part for part in parts if part.intersect(window) == part)
-    return union(part.intersect(window) for part in parts) or [window]
+def _owed(ids: Ids, seen: Seen, since: int = 0) -> list[str]:
+    return [event_id for event_id, known in ids.items() if event_id not in seen and known.second >= since]
 
 
 def _warn_of_a_short_list(run: Run, progress: Progress, project: Project, read: Window) -> None:
@@ -118,7 +142,7 @@ def _warn_of_a_short_list(run: Run, progress: Progress, project: Project, read: 
     """
     listed_from = (run.now - LISTED_DAYS * DAY) // HOUR * HOUR - HOUR
     hidden = read.intersect(Window(0, listed_from)).full_hours()
-    if not hidden.seconds or run.events_in(project, read) == 0 or not run.count([project.id], hidden):
+    if not hidden.seconds or not run.count([project.id], hidden):
         return
     older = run.count([project.id], Window(progress.wanted.start, listed_from).full_hours()) or {}
     run.warn_once(

@@ -145,12 +145,13 @@ def streamed(
             error = raised
         hand_over(item, Ended(error))
 
+    workers = run.max_parallel + run.max_parallel // 2  # some parse while others' requests are under way
     # threads of their own: those of the run may wait for this generator to go on
-    with ThreadPoolExecutor(run.max_parallel, thread_name_prefix="sentry") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="sentry") as pool:
         try:
             rest, under_way = iter(items), 0
             while True:
-                for item in islice(rest, run.max_parallel - under_way):
+                for item in islice(rest, workers - under_way):
                     pool.submit(work, item)
                     under_way += 1
                 if not under_way:

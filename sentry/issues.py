@@ -13,7 +13,6 @@ See https://docs.sentry.io/api/events/list-an-organizations-issues/. Four things
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from .fanout import Parent, read_children
 from .progress import Progress
 from .rows import table_row
 from .run import Project, Run
-from .scans import until_settled
+from .scans import in_smaller_windows, is_divisible, until_settled
 from .selection import Refusals, Selection, read_projects
 from .settings import PAGE_SIZE
 from .table import Table
@@ -122,33 +121,6 @@ def issues_listing(run: Run, project: str) -> tuple[str, dict[str, str]]:
     return _organization_path(run), {"query": "", "project": project_id}
 
 
-@dataclass(frozen=True)
-class CountedIssue:
-    """An issue: its id, and how many events it has in the window that was asked for."""
-
-    id: str
-    events: int
-
-
-def issues_with_counts(run: Run, project: Project, window: Window) -> Iterator[CountedIssue]:
-    """The issues that hold error events of a project in a window, in no certain order, each once.
-
-    Raises:
-        SentryRequestError: A page could not be had.
-    """
-    params = {
-        "project": project.id,
-        "query": "issue.category:error",
-        "sort": "new",
-        "limit": str(PAGE_SIZE),
-        **window.parameters(),
-    }
-    pages = partial(run.client.pages, _organization_path(run), params, scope=ISSUES.scope)
-    for rows in until_settled(pages, set()):
-        for row in rows:
-            yield CountedIssue(str(row["id"]), int(_whole_number(row.get("count")) or 1))
-
-
 def _organization_path(run: Run) -> str:
     return f"organizations/{run.organization.slug}/issues/"
 
@@ -161,6 +133,9 @@ def _from_organization(
     run: Run, progress: Progress, plan: dict[str, list[Window]], query: str, seen: set[str]
 ) -> Iterator[list[Row]]:
     def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
+        yield from in_smaller_windows(window, partial(read_part, selection))
+
+    def read_part(selection: Selection, window: Window) -> Iterator[list[Row]]:
         params = {
             "project": selection,
             "query": query,
@@ -168,7 +143,13 @@ def _from_organization(
             "limit": str(PAGE_SIZE),
             **window.parameters(),
         }
-        pages = partial(run.client.pages, _organization_path(run), params, scope=ISSUES.scope)
+        pages = partial(
+            run.client.pages,
+            _organization_path(run),
+            params,
+            scope=ISSUES.scope,
+            divisible=is_divisible(window),
+        )
         for rows in until_settled(pages, seen):
             yield [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
 

@@ -123,6 +123,16 @@ class Governor:
                 bucket.running -= 1
                 self._changed.notify_all()
 
+    def pause(self, seconds: float) -> None:
+        """Wait after a refusal for a limit, and count that."""
+        with self._changed:
+            self._begin_to_wait()
+        try:
+            time.sleep(seconds)
+        finally:
+            with self._changed:
+                self._end_to_wait()
+
     def seconds_for(self, path: str, requests: int) -> float:
         """How long so many GET requests will take, by what is known of limits and latency.
 

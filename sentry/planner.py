@@ -14,7 +14,7 @@ from dlt.common.configuration import with_config
 from dlt.common.typing import TSecretStrValue
 
 from .config import connect, time_range
-from .counts import Hours, events_in
+from .counts import events_in
 from .endpoints import DEFAULT_TABLES, EVENTS, FEEDBACK, ISSUE_EVENTS, ISSUES, TABLES
 from .errors import SentryRequestError
 from .issues import issues_listing
@@ -165,7 +165,7 @@ def _missing(
 
 def _facts(run: Run, missing: list[Window], page: int) -> _Facts:
     span = Window(missing[0].start, missing[-1].end) if missing else Window(run.now, run.now)
-    counted: Hours | None = run.count(run.project_ids, span) if span.seconds and run.project_ids else {}
+    counted = run.count(run.project_ids, span) if span.seconds and run.project_ids else {}
     events = None if counted is None else sum(events_in(counted, window) for window in missing)
     issues = most = None
     if run.project_ids and not run.is_before_organization_issues:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import dlt
 
@@ -85,6 +86,17 @@ class Progress:
     def debts(self) -> Debts:
         """What earlier runs could not read of single parents."""
         return Debts({} if self._exact is not None else self._state.setdefault("debts", {}))
+
+    @property
+    def tails(self) -> dict[str, Any]:
+        """Notes on what the newest hour held when it was read."""
+        is_apart = self._exact is not None or self._choices.again is not None
+        return {} if is_apart else cast("dict[str, Any]", self._state.setdefault("tails", {}))
+
+    @property
+    def lookback(self) -> int:
+        """Seconds before what was read that are read again."""
+        return self._lookback
 
     @property
     def only_adds(self) -> bool:

@@ -102,7 +102,6 @@ class Run:
         self._lock = threading.RLock()
         self._warned: set[str] = set()
         self._known: dict[Hashable, Any] = {}
-        self._counts_one_by_one = False
         self._counter = EventCounter(
             self.client, self.organization.slug, is_old=self.organization.may_be_old_server
         )
@@ -161,33 +160,6 @@ class Run:
             if known
             else None
         )
-
-    def events_in(self, project: Project, window: Window) -> int | None:
-        """How many error events Sentry counts in exactly this window of a project; None if it does not count.
-
-        One request counts for all projects of this run.
-        """
-        if not self._counts_one_by_one:
-            try:
-                counts = self.once(("events", window), lambda: self._events_by_project(window))
-            except (errors.SentryBadRequestError, errors.SentryPermissionError) as refusal:
-                logger.info("Counting events project by project: %s", refusal)
-                self._counts_one_by_one = True
-            else:
-                return None if counts is None else counts.get(project.id, 0)
-        one = self.once(
-            ("events", window, project.id), lambda: self._counter.by_project([project.id], window)
-        )
-        return None if one is None else one.get(project.id, 0)
-
-    def _events_by_project(self, window: Window) -> dict[str, int] | None:
-        found: dict[str, int] = {}
-        for selection in self._selections(self.project_ids):
-            counted = self._counter.by_project(selection, window)
-            if counted is None:
-                return None
-            found |= counted
-        return found
 
     def oldest_answered(self, first: int) -> int | None:
         """From when on the server answers for error events: ``first`` or the edge of its retention.

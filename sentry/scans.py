@@ -15,16 +15,20 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 from . import errors
 from .client import Page, Parameters, Row, SentryClient
 from .log import logger
 from .rows import unseen
 from .settings import MAX_PASSES, PAGES_PER_CHECK, SEAM_SHARE, SHORTEST_REACH_SECONDS
-from .windows import Window, floor_seconds, union
+from .windows import Window, even_parts, floor_seconds, union
 
 Seen = dict[str, int | None]
 """Keys that were given, with their second."""
+
+
+Item = TypeVar("Item")
 
 
 class WindowsIgnoredError(Exception):
@@ -145,7 +149,7 @@ class Scan:
 
     def _smaller(self, window: Window, refusal: errors.SentryRequestError) -> int:
         """Half of a window that was too much for the server, in seconds; any other refusal is raised."""
-        if not refusal.is_too_much or window.seconds <= SHORTEST_REACH_SECONDS:
+        if not (refusal.is_too_much and is_divisible(window)):
             raise refusal
         logger.info("Reading %s in smaller windows: %s", self.path, refusal)
         return max(SHORTEST_REACH_SECONDS, window.seconds // 2)
@@ -166,7 +170,7 @@ class Scan:
                 return None
             pages += 1
             yield self.fresh(page.rows, window, seen)
-            oldest = min(self._seconds(page.rows), default=oldest)
+            oldest = min(self.seconds(page.rows), default=oldest)
             if oldest is not None and self._narrows(page, oldest, window.end, pages):
                 if pages > 1:
                     yield from self._settled(Window(oldest + 1, window.end), seen)  # oldest is read again
@@ -231,7 +235,7 @@ class Scan:
             return
         for page in self.client.pages(self.path, params, scope=self.scope):
             yield page
-            if self.ordered and max(self._seconds(page.rows), default=window.start) < window.start:
+            if self.ordered and max(self.seconds(page.rows), default=window.start) < window.start:
                 return
 
     def _pages(self, window: Window, params: Parameters) -> Iterator[Page]:
@@ -240,7 +244,7 @@ class Scan:
             {**params, **window.parameters()},
             scope=self.scope,
             rows_at=self.rows_at,
-            divisible=window.seconds > SHORTEST_REACH_SECONDS,
+            divisible=is_divisible(window),
         )
 
     def _ignores(self, window: Window, page: Page) -> bool:
@@ -248,9 +252,10 @@ class Scan:
 
         Some listings count the end as inside.
         """
-        return any(not window.start <= second <= window.end for second in self._seconds(page.rows))
+        return any(not window.start <= second <= window.end for second in self.seconds(page.rows))
 
-    def _seconds(self, rows: list[Row]) -> list[int]:
+    def seconds(self, rows: list[Row]) -> list[int]:
+        """The seconds of those rows that have one."""
         return [second for second in map(self._second_of, rows) if second is not None]
 
     def _second_of(self, row: Row) -> int | None:
@@ -259,6 +264,31 @@ class Scan:
 
 def _spanned(run: dict[str, int]) -> dict[str, Window]:
     return dict.fromkeys(run, Window(min(run.values()), max(run.values()) + 1)) if run else {}
+
+
+def is_divisible(window: Window) -> bool:
+    """Whether a smaller window may be asked for where this one is too much for the server."""
+    return window.seconds > SHORTEST_REACH_SECONDS
+
+
+def in_smaller_windows(window: Window, read: Callable[[Window], Iterator[Item]]) -> Iterator[Item]:
+    """What ``read`` gives for a window; where that is too much for the server, for its halves, the newer one first.
+
+    Args:
+        window: The window.
+        read: Reads a window; it may have given some when it fails, and gives those again then.
+
+    Raises:
+        SentryRequestError: It failed otherwise, or for a window that is short enough.
+    """
+    try:
+        yield from read(window)
+    except errors.SentryRequestError as refusal:
+        if not (refusal.is_too_much and is_divisible(window)):
+            raise
+        logger.info("Asking in smaller windows: %s", refusal)
+        for half in even_parts(window, 2):
+            yield from in_smaller_windows(half, read)
 
 
 def until_settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:

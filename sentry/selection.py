@@ -88,7 +88,7 @@ def read_projects(
     """
     refusals = Refusals(run)
     for window, project_ids in by_window(plan).items():
-        for selection, ids in _selections(run, project_ids):
+        for selection, ids in selections(run, project_ids):
             covered = yield from _read_selection(selection, ids, partial(read, window), refusals)
             progress.cover(covered, window)
     refusals.conclude(len(run.project_ids))
@@ -101,7 +101,7 @@ def read_selections(run: Run, read: Callable[[Selection], Iterator[list[Row]]]) 
         SentryRequestError: None of the projects can be read, or a refusal is not about access.
     """
     refusals = Refusals(run)
-    for selection, ids in _selections(run, run.project_ids):
+    for selection, ids in selections(run, run.project_ids):
         yield from _read_selection(selection, ids, read, refusals)
     refusals.conclude(len(run.project_ids))
 
@@ -133,7 +133,8 @@ def _read_selection(
     return covered
 
 
-def _selections(run: Run, project_ids: list[str]) -> Iterator[tuple[Selection, list[str]]]:
+def selections(run: Run, project_ids: list[str]) -> Iterator[tuple[Selection, list[str]]]:
+    """Values of the ``project`` parameter that name all these projects, and which projects each names."""
     if run.all_projects and set(project_ids) == set(run.project_ids):
         yield ALL_ACCESSIBLE, project_ids
         return

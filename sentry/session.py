@@ -33,6 +33,8 @@ class SentrySession(Session):
     def __init__(self, runtime: RuntimeConfiguration, token: str, governor: Governor) -> None:
         super().__init__(timeout=runtime.request_timeout, raise_for_status=False)
         self._governor = governor
+        self._is_under_way = False
+        self._waits_for_limit = False
         self._runtime = runtime
         self._token = token
         self._retrying = Retrying(
@@ -40,6 +42,7 @@ class SentrySession(Session):
             retry=retry_if_exception(_may_pass),
             wait=self._wait,
             before_sleep=_log_retry,
+            sleep=self._sleep,
             reraise=True,
         )
         self._retrying_as_much = self._retrying.copy(
@@ -76,6 +79,9 @@ class SentrySession(Session):
         Raises:
             SentryRequestError: No usable answer, also after all attempts.
         """
+        if self._is_under_way:  # requests follows a redirect
+            redirected: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
+            return redirected
         if not retry:
             return self._send_once(request, scope, expected, **kwargs)
         if not repeatable:
@@ -110,10 +116,13 @@ class SentrySession(Session):
     ) -> requests.Response:
         path = path_of(request.url)
         with self._governor.turn(str(request.method), path) as turn:
+            self._is_under_way = True
             try:
                 response: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
             except requests.RequestException as error:
                 raise connection_error(path, request.url, error) from None
+            finally:
+                self._is_under_way = False
             turn.response = response
         _log_answer(request, response, time.monotonic() - turn.began)
         if not response.ok:
@@ -123,12 +132,19 @@ class SentrySession(Session):
 
     def _wait(self, attempt: RetryCallState) -> float:
         error = attempt.outcome.exception() if attempt.outcome else None
+        self._waits_for_limit = isinstance(error, errors.SentryRateLimitError)
         asked = getattr(error, "wait", None)
         if asked is not None:
             return float(asked) + random.uniform(0, 0.25)  # noqa: S311 - spreads clients, keeps no secret
         longest = self._runtime.request_max_retry_delay
         delay = self._runtime.request_backoff_factor * 2.0 ** (attempt.attempt_number - 1)
         return float(min(longest, delay * random.uniform(0.75, 1.25)))  # noqa: S311 - as above
+
+    def _sleep(self, seconds: float) -> None:
+        if self._waits_for_limit:
+            self._governor.pause(seconds)
+        else:
+            time.sleep(seconds)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -15,7 +15,13 @@ PAGE_SIZE = 100
 FULL_PAGE_SIZE = 10
 """Full event bodies in a page, whatever is asked for."""
 
-SLICE_PAGES = 20
+READ_AT_ONCE = 50_000
+"""Events of a window that are read and checked together: their ids take some 20 MB."""
+
+IDS_PER_SLICE = 500
+"""Ids that are listed one page after the other, while other windows are listed beside them."""
+
+SLICE_PAGES = 5
 """Pages of a window that are read one after the other, while other windows are read beside it."""
 
 HISTORY_DAYS = 90

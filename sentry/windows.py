@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 HOUR = 3600
@@ -76,6 +77,13 @@ def _microseconds(moment: datetime) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def even_parts(window: Window, count: int) -> list[Window]:
+    """A window in so many parts of about equal length, newest first; fewer where it has fewer seconds."""
+    count = max(1, min(count, window.seconds))
+    edges = [window.start + window.seconds * part // count for part in range(count + 1)]
+    return [Window(start, end) for start, end in pairwise(edges)][::-1]
 
 
 def union(windows: Iterable[Window]) -> list[Window]:

@@ -1,0 +1,511 @@
+"""The ways to events: whichever is soonest brings the same rows, and what it does not show is found."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox import Sandbox, Switches, World
+from sentry import sentry_source, verify
+from sentry.ways import even_parts, slices
+from sentry.windows import DAY, HOUR, Window
+from tests.conftest import NOW, SMALL, lists_events
+from tests.test_limits import JSON, Traffic, access
+from tests.test_moving_rows import on_nth
+from tests.test_ties import load_while_rows_move
+from tests.warehouse import Warehouse, truth_of
+
+SAAS = replace(Switches.saas(), latency=0.1)
+"""sentry.io: answers take their time, and a project's own list gives one page at a time."""
+
+EXPLORE = "/organizations/acme/events/"
+
+
+def pages_of_projects(server: Sandbox) -> int:
+    return sum("/projects/" in request.path for request in server.requests if lists_events(request))
+
+
+def pages_of_issues(server: Sandbox) -> int:
+    return sum("/issues/" in request.path for request in server.requests if lists_events(request))
+
+
+def fewest_pages(server: Sandbox) -> int:
+    """How many pages of ten it takes to read all events, project by project."""
+    return sum(-(-len(project.timeline) // 10) for project in server.world.projects)
+
+
+def add_without_issue(server: Sandbox, *days: float) -> None:
+    for ago in days:
+        server.world.add_event(project=server.world.projects[0], grouped=False, at=NOW - timedelta(days=ago))
+
+
+# Which way, and that it makes no difference to the rows
+
+
+@pytest.mark.parametrize("event_bodies", [True, False])
+def test_events_of_sentry_io_come_by_issues_and_are_the_same_rows_as_by_pages_of_projects(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, event_bodies: bool
+) -> None:
+    world = World.build(**{**SMALL, "projects": 1, "issues": 4, "events": 320})
+    limited, free = serve(world, SAAS), serve(world)
+    add_without_issue(free, 0.2, 3.4, 3.4, 9)
+    by_pages = Warehouse(warehouse.folder, "pages")
+    warehouse.load(limited, "events", event_bodies=event_bodies)
+    by_pages.load(free, "events", event_bodies=event_bodies)
+    assert pages_of_issues(limited) >= 4
+    assert pages_of_issues(free) == 0
+    assert warehouse.column("SELECT count(*) FROM events WHERE issue_id IS NULL")[0] >= 4
+    for each in (warehouse, by_pages):
+        each.assert_events_equal_truth(free)
+    tags = (
+        "SELECT e.project_id, e.event_id, t.* EXCLUDE (_dlt_id, _dlt_parent_id, _dlt_root_id) FROM events e "
+        "JOIN events__tags t ON t._dlt_parent_id = e._dlt_id ORDER BY 1, 2, _dlt_list_idx"
+    )
+    rows = "SELECT * EXCLUDE (_dlt_load_id, _dlt_id) FROM events ORDER BY project_id, event_id"
+    for sql in (rows, tags):
+        assert warehouse.rows(sql) == by_pages.rows(sql)
+
+
+def test_by_issues_few_pages_of_the_project_are_asked_for(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SAAS, issues=8, events=200)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+    assert {request.status for request in server.requests} == {200}
+    assert pages_of_projects(server) <= 2  # one tells the limits, as no answer had come before
+    assert pages_of_issues(server) <= fewest_pages(server) + len(server.world.issues)
+
+
+def test_without_limits_several_windows_of_a_project_are_read_at_a_time_with_hardly_a_request_more(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=Switches(rate_limits=None, latency=0.02), events=900, issues=20)
+    traffic = Traffic(server)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+    assert pages_of_issues(server) == 0
+    assert max(traffic.under_way) >= 3
+    assert fewest_pages(server) <= pages_of_projects(server) <= 1.15 * fewest_pages(server)
+
+
+def test_few_events_are_one_page_of_their_project_and_none_are_no_request(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SAAS, projects=4, issues=0, events=0)
+    for project, events in zip(server.world.projects, (1, 9, 10), strict=False):
+        server.world.add_issue(project=project, at=NOW - timedelta(days=3), events=events)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+    asked = Counter(request.path for request in server.requests if lists_events(request))
+    assert asked == {f"/api/0/projects/acme/{name}/events/": 1 for name in ("backend", "frontend", "mobile")}
+    assert not [request for request in server.requests if "/issues/" in request.path]
+
+
+def test_a_run_with_nothing_new_asks_once_for_all_of_twenty_projects(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(projects=20, issues=40, events=200)
+    warehouse.load(server, "issues", "events")
+    server.world.advance(seconds=7200)
+    server.clear_requests()
+    warehouse.load(server, "issues", "events")
+    assert sum("events" in request.path or "issues" in request.path for request in server.requests) <= 6
+    warehouse.assert_events_equal_truth(server)
+
+
+def test_forty_small_projects_are_complete_and_take_few_threads(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(projects=40, issues=60, events=300)
+    before, at_once = set(threading.enumerate()), []
+    server.on_request(lambda _: at_once.append(len(ours(before))))
+    warehouse.load(server, max_parallel=3)
+    warehouse.assert_equals_truth(server)
+    assert max(at_once) <= 2 * 3
+
+
+def ours(before: set[threading.Thread]) -> list[str]:
+    """Threads of this source that were not there before."""
+    return [each.name for each in set(threading.enumerate()) - before if each.name.startswith("sentry")]
+
+
+# Rows that move
+
+
+@pytest.mark.parametrize("event_bodies", [True, False])
+def test_what_comes_and_goes_while_issues_are_read_takes_no_other_row_along(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, event_bodies: bool
+) -> None:
+    server = serve(switches=SAAS, projects=1, issues=4, events=180)
+    world = server.world
+    add_without_issue(server, 2.5, 6)
+    doomed = [
+        world.add_issue(project=world.projects[0], at=NOW - timedelta(days=5), events=15) for _ in range(4)
+    ]
+    kept = world.issues[0]
+
+    def come() -> None:
+        world.add_events(3, at=NOW - timedelta(days=2, minutes=5), issue=kept)
+        world.add_event(project=world.projects[0], at=NOW - timedelta(minutes=5))
+
+    def go() -> None:
+        world.delete_issue(doomed.pop())
+        world.delete_event(kept.timeline[0][2])
+
+    acts: dict[int, Callable[[], object]] = {
+        3: come,
+        4: go,
+        5: lambda: world.merge(doomed.pop(), into=kept),
+        6: come,
+        7: go,
+    }
+    load_while_rows_move(server, warehouse, "events", acts, event_bodies=event_bodies)
+    assert pages_of_issues(server) > 4
+    world.advance(seconds=60)
+    load_while_rows_move(server, warehouse, "events", {}, event_bodies=event_bodies)
+
+
+def test_what_comes_and_goes_while_windows_are_read_takes_no_other_row_along(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(projects=1, issues=4, events=900)
+    world = server.world
+    doomed = [
+        world.add_issue(project=world.projects[0], at=NOW - timedelta(days=1), events=30) for _ in range(6)
+    ]
+
+    def change() -> None:
+        world.delete_issue(doomed.pop())
+        world.add_events(7, at=NOW - timedelta(days=3), issue=world.issues[0])
+
+    load_while_rows_move(server, warehouse, "events", dict.fromkeys((5, 9, 20, 40, 60), change))
+
+
+@pytest.mark.xfail(
+    strict=True, reason="one that arrives makes up for one without an issue, and the number is right"
+)
+def test_an_event_without_an_issue_is_not_given_up_for_one_that_arrives(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SAAS, projects=1, issues=4, events=60)
+    world = server.world
+    add_without_issue(server, 4)
+    (lone,) = (row["event_id"] for row in truth_of(server)["events"] if row["issue_id"] is None)
+    at = NOW - timedelta(minutes=9)
+    on_nth(server, "/acme/issues/", {1}, lambda: world.add_events(1, at=at, issue=world.issues[0]))
+    warehouse.load(server, "events")
+    server.clear_hooks()
+    world.advance(seconds=60)
+    warehouse.load(server, "events")
+    assert lone in warehouse.column("SELECT event_id FROM events")
+
+
+# Explore in trouble
+
+
+COUNTS = "count()"
+IDS = "id"
+
+
+def fail_explore(server: Sandbox, field: str, times: int = 1000, **failure: Any) -> None:
+    """Let Explore fail where it is asked for a field: for numbers, or for ids."""
+    left = [times]
+
+    def hook(request: Any) -> None:
+        if request.path.endswith(EXPLORE) and ("field", field) in request.params and left[0]:
+            left[0] -= 1
+            server.fail_next(1, path_contains=EXPLORE, **failure)
+
+    server.on_request(hook)
+
+
+def said(body: object, status: int = 200) -> dict[str, Any]:
+    return {"status": status, "body": json.dumps(body).encode(), "content_type": JSON}
+
+
+NO_ACCESS = {"detail": "You do not have permission to perform this action."}
+
+TROUBLES: Mapping[str, dict[str, Any]] = {
+    "403": said(NO_ACCESS, 403),
+    "404": said({"detail": "The requested resource does not exist"}, 404),
+    "400": said({"detail": "dataset must be one of: discover"}, 400),
+    "500": {"status": 500},
+    "no-data": said({"meta": {}}),
+    "a-list": said([]),
+    "other-fields": said({"data": [{"project": "backend", "events": 3}], "meta": {}}),
+    "no-numbers": said({"data": [{"project.id": 101, "count()": None, "id": None}], "meta": {}}),
+    "query-timeout": said({"detail": "Query timeout. Please try again."}, 400),
+}
+
+
+def troubles(*stopping: str) -> pytest.MarkDecorator:
+    """All of them; those named end the load so far."""
+    stops = pytest.mark.xfail(strict=True, reason="it ends the load")
+    marked = [
+        pytest.param(trouble, id=name, marks=stops if name in stopping else ())
+        for name, trouble in TROUBLES.items()
+    ]
+    return pytest.mark.parametrize("trouble", marked)
+
+
+@troubles("other-fields", "no-numbers")
+def test_events_are_complete_where_explore_does_not_count(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, trouble: dict[str, Any]
+) -> None:
+    server = serve(events=140)
+    fail_explore(server, COUNTS, **trouble)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+@troubles("500", "no-data", "a-list", "other-fields", "no-numbers", "query-timeout")
+def test_events_without_an_issue_are_not_lost_where_explore_does_not_tell_ids(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, trouble: dict[str, Any]
+) -> None:
+    server = serve(switches=SAAS, projects=1, issues=4, events=60)
+    add_without_issue(server, 4)
+    fail_explore(server, IDS, **trouble)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+@pytest.mark.xfail(strict=True, reason="ids that Explore does not show are looked for nowhere else")
+def test_an_event_that_explore_counts_and_does_not_show_is_found_in_the_projects_list(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SAAS, projects=1, issues=4, events=60)
+    add_without_issue(server, 4)
+    fail_explore(server, IDS, **said({"data": [], "meta": {}}))
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+@pytest.mark.parametrize("switches", [Switches(), SAAS], ids=["self-hosted", "sentry-io"])
+@pytest.mark.parametrize("wrong", [1000, 1, -1, -50], ids=str)
+@pytest.mark.parametrize("events", [80, 240])
+def test_a_wrong_count_costs_no_row(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, switches: Switches, wrong: int, events: int
+) -> None:
+    server = serve(switches=switches, projects=1, issues=4, events=events)
+    (project,) = server.world.projects
+    counted = {"project.id": int(project.id), "count()": len(project.timeline) + wrong}
+    fail_explore(server, COUNTS, times=1, **said({"data": [counted], "meta": {}}))
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        Switches(features_off=frozenset({"explore"})),
+        Switches(features_off=frozenset({"events-timeseries"})),
+        Switches(no_multi_project=True),
+        replace(SAAS, no_multi_project=True),
+        replace(SAAS, features_off=frozenset({"explore"})),
+    ],
+    ids=["no-explore", "no-series", "one-at-a-time", "one-at-a-time-limited", "no-explore-limited"],
+)
+def test_servers_that_count_less_bring_the_same_rows(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, switches: Switches
+) -> None:
+    server = serve(switches=switches, events=240)
+    warehouse.load(server)
+    warehouse.assert_equals_truth(server)
+
+
+# Too much at once, and lists that hide
+
+
+SCANS_LITTLE = Switches(most_scanned=40)
+
+
+def refused_windows(server: Sandbox) -> Counter[tuple[object, ...]]:
+    """What was answered 400, by path and parameters."""
+    return Counter((r.path, *r.params) for r in server.requests if r.status == 400)
+
+
+@pytest.mark.parametrize("event_bodies", [True, False])
+def test_events_that_are_too_many_for_one_query_are_read_in_smaller_windows(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, event_bodies: bool
+) -> None:
+    server = serve(switches=SCANS_LITTLE, events=400)
+    warehouse.load(server, "events", event_bodies=event_bodies)
+    warehouse.assert_events_equal_truth(server)
+    refused = [key for key in refused_windows(server).elements() if EXPLORE not in str(key[0])]
+    assert refused
+    assert len(set(refused)) == len(refused)  # none was asked for again as it was
+
+
+@pytest.mark.xfail(strict=True, reason="the count is asked five times as it was, with the back-off between")
+def test_a_count_that_is_too_much_for_one_query_is_not_asked_again_as_it_was(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SCANS_LITTLE, events=400)
+    warehouse.load(server, "events")
+    assert max(refused_windows(server).values()) <= 2
+
+
+@pytest.mark.xfail(strict=True, reason="lists of issues are asked for as they were, and end the load")
+def test_issues_that_are_too_many_for_one_query_are_read_in_smaller_windows(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SCANS_LITTLE, events=400, issues=40)
+    warehouse.load(server, "issues")
+    assert set(warehouse.issues()) == {row["id"] for row in truth_of(server)["issues"]}
+    assert max(refused_windows(server).values()) <= 2
+
+
+@pytest.mark.xfail(strict=True, reason="the count ends the load")
+def test_a_history_that_is_too_much_for_one_count_comes_in_parts_all_the_same(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SCANS_LITTLE, events=200)
+    source = sentry_source(**access(server), chunk_events=100).with_resources("events")
+    for _ in range(20):
+        warehouse.pipeline.run(source, loader_file_format="parquet")
+    warehouse.assert_events_equal_truth(server)
+
+
+@pytest.mark.xfail(strict=True, reason="the count ends the comparison")
+def test_verify_finds_nothing_missing_where_counts_are_too_much_for_one_query(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=SCANS_LITTLE, events=200)
+    warehouse.load(server, "events")
+    found = verify(warehouse.pipeline, **access(server))
+    assert (found.missing, found.surplus) == (0, 0)
+    assert sum(day.sentry for day in found.days) > 150
+
+
+def test_events_older_than_a_week_are_read_alone_where_lists_do_not_show_them(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    server = serve(switches=Switches(listed_days=7), events=240)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+    assert "looking for events that lists did not show" in everything_logged.text
+    assert "does not list them" not in everything_logged.text
+
+
+@pytest.mark.xfail(strict=True, reason="what fits on a page is not compared with the count")
+def test_few_events_older_than_a_week_are_read_alone_too(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=Switches(listed_days=7), projects=1, issues=0, events=0)
+    issue = server.world.add_issue(project=server.world.projects[0], at=NOW - timedelta(days=10), events=4)
+    server.world.add_events(3, at=NOW - timedelta(days=2), issue=issue)
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+def test_simple_events_older_than_a_week_that_lists_do_not_show_are_warned_of(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    server = serve(switches=Switches(listed_days=7), events=240, projects=1)
+    warehouse.load(server, "events", event_bodies=False)
+    missing = 240 - warehouse.column("SELECT count(*) FROM events")[0]
+    assert missing > 0
+    assert f"counts {missing} events older than 7 days and does not list them" in everything_logged.text
+
+
+# Ends before the end
+
+
+@pytest.mark.parametrize("switches", [Switches(latency=0.03), SAAS], ids=["by-windows", "by-issues"])
+def test_ctrl_c_leaves_no_thread_behind_and_the_next_run_brings_the_rest(
+    serve: Callable[..., Sandbox], warehouse: Warehouse, switches: Switches
+) -> None:
+    server = serve(switches=switches, projects=1, issues=4, events=250)
+    source = sentry_source(**access(server)).with_resources("events")
+    before, seen = set(threading.enumerate()), []
+
+    def interrupt(row: Any) -> Any:
+        seen.append(row)
+        if len(seen) > 50:
+            raise KeyboardInterrupt
+        return row
+
+    source.events.add_map(interrupt)
+    with pytest.raises(PipelineStepFailed):
+        warehouse.pipeline.run(source, loader_file_format="parquet")
+    assert ours(before) == []
+    warehouse.load(server, "events")
+    warehouse.assert_events_equal_truth(server)
+
+
+def test_a_reading_that_is_cut_short_leaves_no_thread_behind(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(switches=Switches(latency=0.03), issues=20, events=100)
+    source = sentry_source(**access(server)).with_resources("issue_events")
+    source.issue_events.add_limit(1)
+    before = set(threading.enumerate())
+    warehouse.pipeline.run(source, loader_file_format="parquet")
+    assert ours(before) == []
+    assert sum(lists_events(request) for request in server.requests) < 20
+
+
+# How windows are cut
+
+
+@st.composite
+def counted_windows(draw: st.DrawFn) -> tuple[Window, dict[int, int] | None, int]:
+    """A window, events by the hours that it touches, and how many of them a part may hold."""
+    start = draw(st.integers(0, 50 * HOUR))
+    window = Window(start, start + draw(st.integers(1, 60 * HOUR)))
+    touched = st.sampled_from(range(window.start // HOUR * HOUR, window.end, HOUR))
+    hours = st.dictionaries(touched, st.integers(1, 3000), max_size=20)
+    return window, draw(st.none() | hours), draw(st.integers(1, 2000))
+
+
+def assert_partition(parts: list[Window], window: Window) -> None:
+    """Newest first, none empty, each ends where the one before it begins, and together they are the window."""
+    assert all(part.seconds for part in parts)
+    assert all(later.start == earlier.end for later, earlier in pairwise(parts))
+    assert (parts[-1].start, parts[0].end) == (window.start, window.end)
+
+
+@settings(max_examples=200, deadline=None)
+@given(counted_windows())
+def test_slices_are_the_window_newest_first_and_none_is_empty(
+    counted: tuple[Window, dict[int, int] | None, int],
+) -> None:
+    window, hours, events = counted
+    assert_partition(slices(window, hours, events), window)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 5000))
+def test_even_parts_are_the_window_newest_first_and_equally_long(
+    start: int, seconds: int, count: int
+) -> None:
+    window = Window(start, start + seconds)
+    parts = even_parts(window, count)
+    assert_partition(parts, window)
+    assert len(parts) == max(1, min(count, seconds))
+    assert max(part.seconds for part in parts) - min(part.seconds for part in parts) <= 1
+
+
+def test_an_hour_with_many_events_is_cut_up_and_quiet_hours_are_joined() -> None:
+    quiet = {hour * HOUR: 10 for hour in range(24)}
+    assert slices(Window(0, DAY), quiet, 240) == [Window(0, DAY)]
+    busy = slices(Window(0, DAY), quiet | {12 * HOUR: 1000}, 240)
+    assert len([part for part in busy if 12 * HOUR <= part.start < 13 * HOUR]) == 5
+
+
+@pytest.mark.xfail(strict=True, reason="the quiet time behind the hour is cut up with it")
+def test_an_hour_with_many_events_is_cut_up_where_nothing_came_after_it() -> None:
+    parts = slices(Window(0, 30 * DAY), {10 * DAY: 1000}, 200)
+    assert len([part for part in parts if part.intersect(Window(10 * DAY, 10 * DAY + HOUR)).seconds]) >= 5
