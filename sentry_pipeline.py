@@ -626,7 +626,7 @@ class Summary:
         )
         print("\n".join(self._skipped), end="\n" * bool(self._skipped))
         requests, refused, waited = self._sent.values()
-        limits = f" ({waited:.1f} s of them waiting for Sentry's limits, {refused:,} requests refused by one)"
+        limits = f" ({waited:.1f} s of them waiting for limits, {refused:,} requests refused by Sentry's)"
         print(
             f"{requests:,} requests, {time.monotonic() - self._started:.1f} s{limits * bool(waited or refused)}, "
             f"into {self._place}"

@@ -47,7 +47,7 @@ class Parent:
 def read_children(
     table: Table, run: Run, parents: Iterable[Parent], refusals: Refusals
 ) -> Iterator[tuple[Parent, list[Row]]]:
-    """The rows of a table below some parents, a list per parent, several parents at a time.
+    """The rows of a table below some parents, page by page, several parents at a time.
 
     Args:
         table: Its entry in the catalogue.
@@ -58,14 +58,14 @@ def read_children(
     Raises:
         SentryRequestError: A refusal that is not about access.
     """
-    for parent, outcome in in_parallel(run, partial(_read, table, run), parents):
-        try:
-            rows = outcome()
-        except errors.SentryRequestError as refusal:
-            refusals.note(" ".join(parent.path.values()), refusal)
+    for parent, page in streamed(run, partial(_read, table, run), parents):
+        if not isinstance(page, Ended):
+            yield parent, [table_row(table, run, row, **parent.columns) for row in page]
+        elif isinstance(page.error, errors.SentryRequestError):
+            refusals.note(" ".join(parent.path.values()), page.error)
             refusals.projects.add(str(parent.columns.get("project_id")))
-        else:
-            yield parent, [table_row(table, run, row, **parent.columns) for row in rows]
+        elif page.error is not None:
+            raise page.error
 
 
 def parents_of(kind: ParentKind, run: Run) -> Iterator[Parent]:
@@ -194,23 +194,20 @@ def params_of(table: Table, run: Run) -> dict[str, str | Sequence[str]]:
     return params
 
 
-def _read(table: Table, run: Run, parent: Parent) -> list[Row]:
+def _read(table: Table, run: Run, parent: Parent) -> Iterator[list[Row]]:
     of_tag = bool(table.parent and table.parent.endswith(" tag"))
+    count = 0
     try:
-        rows = [row for page in pages_of(table, run, parent) for row in page]
+        for rows in pages_of(table, run, parent):
+            count += len(rows)
+            # an issue that was merged meanwhile: the answer is the other one's
+            is_checked = table.answer == "object" and "issue" in parent.path
+            yield [row for row in rows if not is_checked or str(row.get("id")) == parent.path["issue"]]
     except errors.SentryNotFoundError:
-        if of_tag:  # the project or issue does not know the key
-            return []
-        raise
-    if of_tag and len(rows) >= MOST_TAG_VALUES:
-        run.warn_once(
-            f"{table.name}: Sentry lists {len(rows)} values of a tag at the most; there may be more."
-        )
-    if (
-        table.answer == "object" and "issue" in parent.path
-    ):  # merged meanwhile: the answer is the other issue's
-        rows = [row for row in rows if str(row.get("id")) == parent.path["issue"]]
-    return rows
+        if not of_tag:  # else the project or issue does not know the key
+            raise
+    if of_tag and count >= MOST_TAG_VALUES:
+        run.warn_once(f"{table.name}: Sentry lists {count} values of a tag at the most; there may be more.")
 
 
 def _projects(run: Run) -> Iterator[Parent]:
@@ -257,7 +254,7 @@ def _monitors(run: Run) -> Iterator[Parent]:
 
 
 def _listed(table: Table, run: Run) -> list[Row]:
-    return _read(table, run, Parent({}, {}))
+    return [row for page in _read(table, run, Parent({}, {})) for row in page]
 
 
 _LISTED: Mapping[ParentKind, Callable[[Run], Iterator[Parent]]] = MappingProxyType(

@@ -84,13 +84,17 @@ class Governor:
         self._tally = Tally()
         self._waiting = 0
         self._waits_since = 0.0
+        self._bound = 0.0
+        self._own: _Rate | None = None
         self.bound(max_parallel, max_requests_per_second)
 
     def bound(self, max_parallel: int, max_requests_per_second: float) -> None:
         """Take other bounds of the user's."""
         with self._changed:
             self.max_parallel = max_parallel
-            self._own = _Rate.per_second(max_requests_per_second) if max_requests_per_second else None
+            if max_requests_per_second != self._bound:
+                self._bound = max_requests_per_second
+                self._own = _Rate.per_second(max_requests_per_second) if max_requests_per_second else None
 
     @property
     def tally(self) -> Tally:
@@ -111,7 +115,7 @@ class Governor:
             self._wait_for(bucket)
             self._running += 1
             self._tally = replace(self._tally, requests=self._tally.requests + 1)
-            turn = Turn(bucket, bucket.enter(time.monotonic()))
+            turn = Turn(bucket, time.monotonic(), bucket.enter(time.monotonic()))
             if self._own:
                 self._own.take(turn.began)
         try:
@@ -169,7 +173,7 @@ class Governor:
             if math.isinf(delay):
                 self._changed.wait()
                 continue
-            logger.debug("%s: waiting %.2f s for Sentry's limit.", bucket.name, delay)
+            logger.debug("%s: waiting %.2f s for a limit.", bucket.name, delay)
             self._begin_to_wait()
             try:
                 self._changed.wait(delay)
@@ -211,7 +215,9 @@ class Governor:
         if moment is not None and told.reset is not None:
             self._clock.see(moment.timestamp(), turn.began, now)
             reset = min(now + MAX_RATE_LIMIT_WAIT, self._clock.here(told.reset))
-        bucket.correct(told, reset, is_refusal=response.status_code == requests.codes.too_many_requests)
+        bucket.correct(
+            told, turn.number, reset, is_refusal=response.status_code == requests.codes.too_many_requests
+        )
 
 
 @dataclass
@@ -220,6 +226,7 @@ class Turn:
 
     bucket: _Bucket
     began: float
+    number: int
     response: requests.Response | None = None
 
 
@@ -247,7 +254,7 @@ class _Rate:
 
     @classmethod
     def per_second(cls, requests: float) -> _Rate:
-        whole = max(1, math.floor(requests))
+        whole = math.ceil(requests)
         return cls(whole, whole / requests)
 
     @property
@@ -301,7 +308,9 @@ class _Bucket:
         self._most = limit.parallel if limit else _UNBOUNDED
         self.parallel = self._most
         self._answers = 0
+        self._entered = 0
         self._left = _UNBOUNDED
+        self._window = 0
         self._reset = 0.0
         self._latency: float | None = None
 
@@ -312,20 +321,31 @@ class _Bucket:
             return self._reset - now
         return self._rate.delay(now) if self._rate else 0.0
 
-    def enter(self, now: float) -> float:
+    def enter(self, now: float) -> int:
+        """Count a request; returns its number."""
+        if now >= self._reset:
+            self._left, self._window = _UNBOUNDED, 0
         self.running += 1
         self._left -= 1
+        self._entered += 1
         if self._rate:
             self._rate.take(now)
-        return now
+        return self._entered
 
     def lift(self) -> None:
         """The server answers without a limit."""
         self._rate, self._left = None, _UNBOUNDED
         self._most = self.parallel = _UNBOUNDED
 
-    def correct(self, told: _Told, reset: float | None, *, is_refusal: bool) -> None:
-        """Take what an answer says; others may have sent too, and what is under way may not be counted yet."""
+    def correct(self, told: _Told, number: int, reset: float | None, *, is_refusal: bool) -> None:
+        """Take what the answer to a request says; those sent after that one are not counted in it.
+
+        Args:
+            told: What it says.
+            number: Of the request.
+            reset: When the window ends, by our clock.
+            is_refusal: Whether it was refused.
+        """
         if told.limit:
             if self._rate is None:
                 self._rate = _Rate(told.limit, 1 + RATE_SLACK)
@@ -334,8 +354,12 @@ class _Bucket:
             was_lowered = self.parallel < self._most
             self._most = told.parallel
             self.parallel = min(self.parallel, self._most) if was_lowered else self._most
-        if told.remaining is not None and reset is not None:
-            self._left, self._reset = told.remaining - (self.running - 1), reset
+        if told.remaining is not None and told.reset is not None and reset is not None:
+            left = told.remaining - (self._entered - number)
+            if told.reset > self._window:
+                self._left, self._reset, self._window = left, reset, told.reset
+            elif told.reset == self._window:  # answers overtake each other
+                self._left, self._reset = min(self._left, left), reset
         self._adapt(is_concurrency_refusal=is_refusal and bool(told.remaining))
 
     def _adapt(self, *, is_concurrency_refusal: bool) -> None:

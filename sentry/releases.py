@@ -71,9 +71,9 @@ def read_of_releases(
         listed |= prints.keys()
         parents = [Parent({"release": version}, {"release_version": version}) for version in changed]
         asked += len(parents)
-        for parent, children in read_children(table, run, parents, refusals):
+        for _, children in read_children(table, run, parents, refusals):
             yield children
-            known[parent.path["release"]] = prints[parent.path["release"]]
+        known |= {version: prints[version] for version in changed if version not in refusals}
     refusals.conclude(asked)
     if sweeps:
         state["swept_at"] = run.now

@@ -54,6 +54,10 @@ class Refusals:
             raise refusal
         self._refused[parent] = refusal
 
+    def __contains__(self, parent: str) -> bool:
+        """Whether a parent was refused."""
+        return parent in self._refused
+
     def conclude(self, parents: int) -> None:
         """Say how many of the parents were refused.
 

@@ -109,7 +109,10 @@ def alone(run: Run, project: Project, event_id: str) -> Part:
     """An event that no list shows, to be read alone: with its body, as lists show it."""
 
     def pages() -> Iterator[list[Row]]:
-        yield [single_event(run, project, event_id)]
+        try:
+            yield [single_event(run, project, event_id)]
+        except errors.SentryServerError as failure:  # a list may still show it
+            logger.info("Not read alone: %s", failure)
 
     return Part(pages, may_be_gone=True)
 
