@@ -135,7 +135,7 @@ def test_events_refused_for_every_project_are_a_skipped_table(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
     server = serve()
-    server.fail_next(2, path_contains="/events/", **REFUSED)  # type: ignore[arg-type]
+    server.fail_next(2, path_contains="/projects/acme/", **REFUSED)  # type: ignore[arg-type]
     warehouse.load(server, "events", "teams")
     assert warehouse.column("SELECT table_name FROM _sentry_skipped") == ["events"]
     warehouse.load(server, "events")

@@ -289,7 +289,6 @@ def test_limits_refused_time_and_again_are_an_error_that_says_so(serve: Callable
         client(server).get("organizations/acme/")
 
 
-@pytest.mark.xfail(strict=True, reason="the second request waits for the place of the first")
 @pytest.mark.parametrize(
     ("switches", "part", "max_parallel"),
     [(Switches(), "environments", 1), (Switches.saas(), "events", 8)],
@@ -445,7 +444,6 @@ def test_the_trace_tells_requests_refusals_and_waits_of_each_run(
     assert metrics["rate_limited_of_run"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="only waits before a request are counted")
 def test_the_wait_after_a_refusal_counts_as_waited(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:

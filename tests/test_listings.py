@@ -196,14 +196,16 @@ def test_unknown_fields_arrive(serve: Callable[..., Sandbox], warehouse: Warehou
 def test_unknown_nested_fields_of_an_event_become_json_and_no_tables(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
-    server = serve(projects=1)
+    server = serve(projects=1, switches=Switches(features_off=frozenset({"explore"})))
     body = (
         b'[{"eventID": "0123456789abcdef0123456789abcdef", "id": "0123456789abcdef0123456789abcdef",'
         b' "projectID": "101", "groupID": null, "dateCreated": null, "dateReceived": "2026-08-01T10:00:00Z",'
         b' "tags": [{"key": "level", "value": "error"}], "release": {"version": "shop@1"},'
         b' "novelty": {"deep": {"er": [1, 2]}}, "list": [{"a": 1}]}]'
     )
-    server.fail_next(1, status=200, body=body, content_type="application/json", path_contains="/events/")
+    server.fail_next(
+        1, status=200, body=body, content_type="application/json", path_contains="/backend/events/"
+    )
     warehouse.load(server, "events")
     assert warehouse.tables() == {"events", "events__tags"}
     (row,) = warehouse.rows(
