@@ -20,6 +20,7 @@ from . import errors
 from .limits import Governor
 from .log import logger
 from .refusals import connection_error, path_of, refusal
+from .settings import READ_BYTES
 
 
 class SentrySession(Session):
@@ -118,7 +119,8 @@ class SentrySession(Session):
         with self._governor.turn(str(request.method), path) as turn:
             self._is_under_way = True
             try:
-                response: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
+                response: requests.Response = super().send(request, **{**kwargs, "stream": True})  # type: ignore[no-untyped-call]
+                _read_whole(response)
             except requests.RequestException as error:
                 raise connection_error(path, request.url, error) from None
             finally:
@@ -145,6 +147,12 @@ class SentrySession(Session):
             self._governor.pause(seconds)
         else:
             time.sleep(seconds)
+
+
+def _read_whole(response: requests.Response) -> None:
+    """Read the body in large pieces: requests takes 10 KB at a time, and threads wait for each other at each."""
+    response._content = b"".join(response.iter_content(READ_BYTES))
+    response._content_consumed = True  # type: ignore[attr-defined]
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -15,6 +15,9 @@ PAGE_SIZE = 100
 FULL_PAGE_SIZE = 10
 """Full event bodies in a page, whatever is asked for."""
 
+READ_BYTES = 1 << 20
+"""Of an answer, read at once: a page of full events is some 240 KB."""
+
 READ_AT_ONCE = 50_000
 """Events of a window that are read and checked together: their ids take some 20 MB."""
 
