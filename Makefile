@@ -28,11 +28,7 @@ test-write: $(VENV)/installed
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --histories 5000 --minutes 120
 
-$(VENV)/bench-installed: $(VENV)/installed requirements-bench.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
-	touch $@
-
-bench: $(VENV)/bench-installed
+bench: $(VENV)/installed
 	$(BIN)/python -m bench $(OPTIONS)
 
 test-contract: $(VENV)/installed
