@@ -21,6 +21,7 @@ from urllib.parse import quote
 from . import errors
 from .client import Row
 from .endpoints import DASHBOARDS, MONITORS, REPOSITORIES, TEAMS
+from .limits import wanted_until
 from .rows import table_row
 from .run import Run
 from .selection import Refusals
@@ -138,9 +139,10 @@ def streamed(
     def work(item: Item) -> None:
         error = None
         try:
-            for page in read(item):
-                if not hand_over(item, page):
-                    return
+            with wanted_until(is_over):
+                for page in read(item):
+                    if not hand_over(item, page):
+                        return
         except Exception as raised:  # noqa: BLE001 - raised again by who asked for it
             error = raised
         hand_over(item, Ended(error))
@@ -161,6 +163,7 @@ def streamed(
                 yield item, page
         finally:
             is_over.set()
+            run.client.governor.wake()
 
 
 def path_of(table: Table, run: Run, values: Mapping[str, str]) -> str:

@@ -129,13 +129,23 @@ class Governor:
 
     def pause(self, seconds: float) -> None:
         """Wait after a refusal for a limit, and count that."""
+        over: threading.Event | None = getattr(_thread, "over", None)
         with self._changed:
             self._begin_to_wait()
         try:
-            time.sleep(seconds)
+            if over is None:
+                time.sleep(seconds)
+            else:
+                over.wait(seconds)
         finally:
             with self._changed:
                 self._end_to_wait()
+        _check_wanted()
+
+    def wake(self) -> None:
+        """Let all that wait look again whether their answers are still wanted."""
+        with self._changed:
+            self._changed.notify_all()
 
     def seconds_for(self, path: str, requests: int) -> float:
         """How long so many GET requests will take, by what is known of limits and latency.
@@ -170,6 +180,7 @@ class Governor:
 
     def _wait_for(self, bucket: _Bucket) -> None:
         while delay := self._delay(bucket, time.monotonic()):
+            _check_wanted()
             if math.isinf(delay):
                 self._changed.wait()
                 continue
@@ -218,6 +229,29 @@ class Governor:
         bucket.correct(
             told, turn.number, reset, is_refusal=response.status_code == requests.codes.too_many_requests
         )
+
+
+class NotWantedError(Exception):
+    """A thread waited to send something that nobody waits for any more."""
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def wanted_until(over: threading.Event) -> Iterator[None]:
+    """Let this thread's waits for limits end with an event."""
+    _thread.over = over
+    try:
+        yield
+    finally:
+        _thread.over = None
+
+
+def _check_wanted() -> None:
+    over = getattr(_thread, "over", None)
+    if over is not None and over.is_set():
+        raise NotWantedError
 
 
 @dataclass
