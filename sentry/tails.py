@@ -39,5 +39,9 @@ class Tails:
 
 
 def _digest(window: Window, ids: Ids) -> str:
-    inside = sorted(event_id for event_id, known in ids.items() if window.start <= known.second < window.end)
+    inside = sorted(
+        f"{event_id} in {known.issue}"  # an issue that was merged gives its events another one
+        for event_id, known in ids.items()
+        if window.start <= known.second < window.end
+    )
     return hashlib.sha256(" ".join(inside).encode()).hexdigest()[:32]

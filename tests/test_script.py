@@ -195,7 +195,7 @@ def test_a_server_in_trouble_is_a_failed_load_with_status_1(
     before = rows(tmp_path, "SELECT event_id FROM sentry_data.events ORDER BY 1")
     server.world.add_events(3, at=server.world.now)
     server.world.advance(seconds=60)
-    server.fail_next(5, status=503, path_contains="/events/")
+    server.fail_next(5, status=503, path_contains="/backend/events/")
     done = script(server, "--resources", "teams", "events")
     assert done.returncode == 1
     assert "Sentry answered 503 on projects/acme/backend/events/" in done.stderr
