@@ -186,31 +186,36 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
         refresh: Any = "drop_resources" if options.full_refresh else None
-        summary.add(pipeline, _run(pipeline, source, target, refresh=refresh, **choices))
+        _run(pipeline, source, target, summary, refresh=refresh, **choices)
         while left := history_left(pipeline):
             raise_if_signalled()  # dlt ends a load that is about to be whole and forgets that it was to stop
             for table, rest in left.items():
                 print(f"History of {table}: {rest}.", flush=True)
-            summary.add(pipeline, _run(pipeline, source.with_resources(*left), target, **choices))
+            _run(pipeline, source.with_resources(*left), target, summary, **choices)
         raise_if_signalled()
     summary.print(source.selected_resources)
 
 
-def _run(pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], **choices: Any) -> LoadInfo:
+def _run(
+    pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], summary: Summary, **choices: Any
+) -> None:
     """One load; where DuckDB cannot do with the memory that this script allows it, once more without that bound."""
     try:
-        return pipeline.run(source, **target, **choices)
+        info = pipeline.run(source, **target, **choices)
     except PipelineStepFailed as failure:
         is_ours = os.environ.get(DUCKDB_VARIABLE) == json.dumps(DUCKDB_SETTINGS)
         if not (is_ours and "Out of Memory Error" in str(failure)):
             raise
+        summary.count(pipeline)
         del os.environ[DUCKDB_VARIABLE]
         print(
             f"DuckDB cannot load events as large as these within {DUCKDB_SETTINGS['memory_limit']} of memory: it "
             "now takes what it needs. --chunk-events with a smaller number makes loads smaller.",
             file=sys.stderr,
         )
-        return pipeline.run(**target)
+        info = pipeline.run(**target)
+    summary.count(pipeline)
+    summary.place(info)
 
 
 def _say_what_goes(pipeline: dlt.Pipeline, options: argparse.Namespace) -> None:
@@ -593,8 +598,14 @@ class Summary:
         self._sent = {"requests": 0, "rate_limited": 0, "seconds_waited": 0.0}
         self._place = ""
 
-    def add(self, pipeline: dlt.Pipeline, info: LoadInfo) -> None:
-        """Count what a load has brought."""
+    def place(self, info: LoadInfo) -> None:
+        """Note where rows went."""
+        self._place = (
+            f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
+        )
+
+    def count(self, pipeline: dlt.Pipeline) -> None:
+        """Count what the last run of a pipeline has brought."""
         trace = pipeline.last_trace
         normalized, extracted = (
             (trace.last_normalize_info, trace.last_extract_info) if trace else (None, None)
@@ -611,9 +622,6 @@ class Summary:
                 self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
         for number in self._sent:
             self._sent[number] += max((noted.get(f"{number}_of_run", 0) for _, noted in metrics), default=0)
-        self._place = (
-            f"{info.destination_name} {info.dataset_name}, {info.destination_displayable_credentials}"
-        )
 
     def print(self, tables: Iterable[str]) -> None:
         """Print it, for the tables that were chosen."""
