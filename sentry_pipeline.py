@@ -74,7 +74,7 @@ DUCKDB_CONFIG = "destination.duckdb.credentials.global_config"
 
 DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
 
-DUCKDB_SETTINGS = {"memory_limit": "250MB"}
+DUCKDB_SETTINGS = {"memory_limit": "220MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 LATE_DAYS = 30
@@ -343,6 +343,10 @@ def prepare_dlt() -> None:
     if dlt.secrets.get(DUCKDB_CONFIG) is None:
         # in the environment, as credentials that the user gives as one text have no place for it
         os.environ[DUCKDB_VARIABLE] = json.dumps(DUCKDB_SETTINGS)
+    if find_spec("pyarrow"):
+        import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - not every destination needs it
+
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
 
