@@ -74,7 +74,7 @@ DUCKDB_CONFIG = "destination.duckdb.credentials.global_config"
 
 DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
 
-DUCKDB_SETTINGS = {"memory_limit": "220MB"}
+DUCKDB_SETTINGS = {"memory_limit": "180MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 LATE_DAYS = 30
@@ -182,6 +182,10 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         "write_disposition": options.write_disposition,
         "loader_file_format": _file_format(destination),
     }
+    if choices["loader_file_format"] == "parquet" and dlt.config.get("load.workers") is None:
+        dlt.config["load.workers"] = (
+            2  # DuckDB takes one file after the other: more only wait, each with its memory
+        )
     with _alone(pipeline), intercepted_signals():
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
