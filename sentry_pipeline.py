@@ -74,7 +74,7 @@ DUCKDB_CONFIG = "destination.duckdb.credentials.global_config"
 
 DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
 
-DUCKDB_SETTINGS = {"memory_limit": "180MB"}
+DUCKDB_SETTINGS = {"memory_limit": "170MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 LATE_DAYS = 30
