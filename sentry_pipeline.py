@@ -62,7 +62,7 @@ WRONG_ACCESS = (
 )
 
 DLT_SETTINGS = {
-    "data_writer.buffer_max_items": 100,  # event bodies are large: small buffers and files bound the memory
+    "data_writer.buffer_max_items": 40,  # event bodies are large: small buffers and files bound the memory
     "data_writer.file_max_bytes": 32_000_000,
     "sources.data_writer.disable_compression": True,  # these files live for seconds; packing them takes longer
     "load.delete_completed_jobs": True,  # else the disk fills with what was loaded long ago
