@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 import requests
 
 from .log import logger
-from .refusals import server_time
+from .refusals import header_number, server_time
 from .settings import ASSUMED_LATENCY_SECONDS, MAX_PARALLEL, MAX_RATE_LIMIT_WAIT, RATE_SLACK, RECOVERY_ANSWERS
 
 
@@ -320,11 +320,7 @@ class _Told:
     @classmethod
     def by(cls, response: requests.Response) -> _Told:
         names = ("Limit", "Remaining", "Reset", "ConcurrentLimit")
-        return cls(*(_number(response.headers.get(f"X-Sentry-Rate-Limit-{name}")) for name in names))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+        return cls(*(header_number(response, f"X-Sentry-Rate-Limit-{name}") for name in names))
 
 
 class _Bucket:

@@ -18,6 +18,7 @@ from .counts import events_in
 from .endpoints import DEFAULT_TABLES, EVENTS, FEEDBACK, ISSUE_EVENTS, ISSUES, TABLES
 from .errors import SentryRequestError
 from .issues import issues_listing
+from .refusals import header_number
 from .run import Run
 from .settings import FULL_PAGE_SIZE, HISTORY_DAYS, LOOKBACK_SECONDS, PAGE_SIZE
 from .table import Table
@@ -173,13 +174,9 @@ def _facts(run: Run, missing: list[Window], page: int) -> _Facts:
         project = "-1" if run.all_projects else run.project_ids
         params = {"query": "", "project": project, "limit": "1", **span.parameters()}
         with suppress(SentryRequestError):
-            headers = run.client.response(path, params, scope=ISSUES.scope, expected=list).headers
-            issues, most = _number(headers.get("X-Hits")), _number(headers.get("X-Max-Hits"))
+            response = run.client.response(path, params, scope=ISSUES.scope, expected=list)
+            issues, most = header_number(response, "X-Hits"), header_number(response, "X-Max-Hits")
     return _Facts(events, issues, most, len(missing), page)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
 
 
 def _planned(table: Table, run: Run, facts: _Facts) -> Planned:

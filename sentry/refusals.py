@@ -176,6 +176,12 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
+def header_number(response: requests.Response, name: str) -> int | None:
+    """The whole number in a header of an answer; None where there is none."""
+    text = response.headers.get(name, "")
+    return int(text) if text.isdecimal() else None
+
+
 def server_time(response: requests.Response) -> datetime | None:
     """The server's clock when it answered, from the ``Date`` header; None where there is none."""
     try:

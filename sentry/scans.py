@@ -85,7 +85,7 @@ class Scan:
                 end = part.start if rest is None else rest
 
     def walk(self, window: Window) -> Iterator[list[Row]]:
-        """All pages of a window along the server's cursors: for who counts what came, and settles it then.
+        """All pages of a window along the server's cursors, unchecked: for who knows which rows have to come.
 
         Raises:
             WindowsIgnoredError: This server does not know windows.

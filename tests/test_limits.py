@@ -226,14 +226,20 @@ def test_one_at_a_time_where_sentry_allows_no_more_is_found_and_the_load_is_comp
     assert "issue events: at most 1 at once from here on" in everything_logged.text
 
 
-def test_after_a_refusal_for_too_many_a_request_waits_for_the_reset(
-    serve: Callable[..., Sandbox], warehouse: Warehouse
-) -> None:
-    server = serve(**MOVING)
+def refuse_teams_once(server: Sandbox) -> int:
+    """Answer the next request for teams with a 429; returns when its window ends."""
     reset = math.ceil(time.time()) + 2
     server.fail_next(
         1, status=429, body=TOO_OFTEN, headers=told(reset), content_type=JSON, path_contains="/teams/"
     )
+    return reset
+
+
+def test_after_a_refusal_for_too_many_a_request_waits_for_the_reset(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(**MOVING)
+    reset = refuse_teams_once(server)
     moments: list[float] = []
     server.on_request(lambda request: moments.append(time.time()) if "/teams/" in request.path else None)
     warehouse.load(server, "teams")
@@ -446,10 +452,7 @@ def test_the_wait_after_a_refusal_counts_as_waited(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
     server = serve(**MOVING)
-    reset = math.ceil(time.time()) + 2
-    server.fail_next(
-        1, status=429, body=TOO_OFTEN, headers=told(reset), content_type=JSON, path_contains="/teams/"
-    )
+    refuse_teams_once(server)
     warehouse.load(server, "teams")
     assert warehouse.metrics()["teams"]["rate_limited_of_run"] == 1
     assert warehouse.metrics()["teams"]["seconds_waited_of_run"] >= 0.9
