@@ -339,3 +339,21 @@ def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
     assert "cannot load events as large as these within 6MB of memory" in done.stderr
     assert " 400 rows read" in done.stdout
     assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == 400
+
+
+def test_the_plan_says_what_a_load_will_take_and_loads_nothing(
+    serve: Callable[..., Sandbox], script: Script, tmp_path: Path
+) -> None:
+    server = serve(events=240)
+    tables = ("--resources", "projects", "issues", "events")
+    done = script(server, "--plan", *tables)
+    assert done.returncode == 0, done.stderr
+    assert "of 2 projects: 240 events, 12 issues." in done.stdout
+    assert re.search(r"^events +30 +requests .*pages of issues; 24 of projects", done.stdout, re.MULTILINE)
+    assert len(server.requests) <= 6
+    assert rows(tmp_path, "SELECT table_name FROM duckdb_tables()") == []
+    assert script(server, *tables).returncode == 0
+    done = script(server, "--plan", *tables)
+    assert re.search(
+        r"^Still to be read, 2026-08-01 11:00 to 2026-08-01 12:00 UTC", done.stdout, re.MULTILINE
+    )
