@@ -11,11 +11,13 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -76,6 +78,9 @@ DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
 
 DUCKDB_SETTINGS = {"memory_limit": "170MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
+
+LAST_WORK_SECONDS = 2
+"""How long the processes of a killed run may be at work yet."""
 
 LATE_DAYS = 30
 """Sentry takes events that happened up to 30 days ago; older ones it dates by their arrival."""
@@ -353,6 +358,21 @@ def prepare_dlt() -> None:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
+    if sys.platform == "linux":  # elsewhere a new process takes seconds to begin
+        if dlt.config.get("normalize.workers") is None:
+            dlt.config["normalize.workers"] = 2
+        os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: else it would wait for work for ever when the parent is killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(FAILED)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _file_format(destination: Destination[Any, Any]) -> Any:
@@ -393,7 +413,7 @@ def _alone(pipeline: dlt.Pipeline) -> Iterator[None]:
     folder = Path(pipeline.pipelines_dir)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=0):
+        with FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=LAST_WORK_SECONDS):
             yield
     except Timeout:
         raise SentryError(

@@ -70,7 +70,7 @@ COPIED = "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob.run"
 MERGED = "dlt.destinations.job_client_impl:SqlLoadJob.run"
 COMMITTED = "dlt.destinations.impl.duckdb.sql_client:DuckDbSqlClient.commit_transaction"
 NOTED = "dlt.destinations.job_client_impl:SqlJobClientBase.complete_load"
-FILES_NORMALIZED = "dlt.normalize.normalize:w_normalize_files"
+NORMALIZING = "dlt.normalize.normalize:Normalize._collect_and_update_progress"
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ HISTORIES = {
         [
             Call(EXTRACTED),
             Call(EXTRACTED, number=2, when="after"),
-            Call(FILES_NORMALIZED, when="after"),
+            Call(NORMALIZING, when="after"),
             Call(NORMALIZED),
             Call("sentry_pipeline:history_left", when="after"),
         ],
@@ -365,6 +365,8 @@ def test_a_killed_repair_is_finished_by_the_next_one(
 SIGNALS = {
     "interrupted-while-reading": (signal.SIGINT, Request("/events/", 10)),
     "terminated-while-reading": (signal.SIGTERM, Request("/events/", 3)),
+    "interrupted-while-normalizing": (signal.SIGINT, Call(NORMALIZING)),
+    "terminated-while-normalizing": (signal.SIGTERM, Call(NORMALIZING)),
     "interrupted-while-loading": (signal.SIGINT, Call(STARTED, about="events__tags.")),
     "terminated-while-loading": (signal.SIGTERM, Call(STARTED, about="events__tags.")),
 }
