@@ -24,7 +24,7 @@ from .params import Params
 from .relay import Relay
 from .switches import Switches
 from .throttle import Throttle
-from .web import Web
+from .web import Rewrite, Web
 from .world import World
 
 HOST = "127.0.0.1"
@@ -136,8 +136,8 @@ class Sandbox:
 
     def _make_gate(self, *, record_bodies: bool) -> Gate:
         ports = {int(url.split(":")[2].split("/")[0]): name for name, url in self.region_urls.items()}
-        web = Web(self.world, self.switches, self._desk, self._site, ports, self._relay, self._throttle)
-        return Gate(web.app(), self.world.clock, self.switches.path_prefix, record_bodies=record_bodies)
+        self._web = Web(self.world, self.switches, self._desk, self._site, ports, self._relay, self._throttle)
+        return Gate(self._web.app(), self.world.clock, self.switches.path_prefix, record_bodies=record_bodies)
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
@@ -292,8 +292,17 @@ class Sandbox:
         """Call something before each request of the API is answered; it may change the world."""
         self._gate.hooks.append(callback)
 
+    def rewrite(self, function: Rewrite) -> None:
+        """Put other bodies in place of successful ones, on the way out: the world stays as it is.
+
+        Args:
+            function: Gets the path and the body, gives the body that is sent.
+        """
+        self._web.rewrites.append(function)
+
     def clear_hooks(self) -> None:
-        """Call nothing any more, and forget failures still to come."""
+        """Call nothing any more, send bodies as they are, and forget failures still to come."""
+        self._web.rewrites.clear()
         self._gate.hooks.clear()
         self._gate.failures.clear()
 

@@ -23,6 +23,9 @@ from .switches import Switches
 from .throttle import Throttle, Ticket
 from .world import World
 
+Rewrite = Callable[[str, bytes], bytes]
+"""Makes another body of the one that a path was to be answered with."""
+
 DEPRECATED_SINCE = "2026-05-14T00:00:00+00:00"
 
 
@@ -46,6 +49,7 @@ class Web:
         self._silos = silos
         self._throttle = throttle
         self._relay = relay
+        self.rewrites: list[Rewrite] = []
 
     def app(self) -> Starlette:
         """The application."""
@@ -74,9 +78,15 @@ class Web:
             finally:
                 # Given back before the answer leaves: who waits for it may ask again at once.
                 self._throttle.leave(ticket)
-            return _response(answer, self._extra_headers(endpoint, ticket))
+            return _response(self._rewritten(request, answer), self._extra_headers(endpoint, ticket))
 
         return serve
+
+    def _rewritten(self, request: Request, answer: Answer) -> Answer:
+        for rewrite in self.rewrites if answer.status == 200 else ():
+            body = rewrite(request.scope["path"], answer.body)
+            answer = Answer(body, answer.status, answer.headers, answer.content_type)
+        return answer
 
     async def _in_time(self, endpoint: Endpoint, request: Request, body: bytes) -> Answer:
         """The answer, handed out no sooner than requests take here."""
