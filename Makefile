@@ -2,18 +2,21 @@
 # make test   the same environment, then all tests
 # make soak   random histories for two hours at the most; prints its seed
 # make bench  all benchmarks, 20 minutes on a quiet machine; OPTIONS=--small: a rehearsal in one
+# make lock   writes requirements.lock anew; LOCKED=1: an environment of exactly that, checked by hashes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LOCKED ?=
+REQUIREMENTS := $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test test-write soak bench test-contract test-all-pythons lint format docs clean
+.PHONY: demo test test-write soak faults bench test-contract test-all-pythons test-newest lint audit lock format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt $(if $(LOCKED),requirements.lock)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS)
 	touch $@
 
 demo: $(VENV)/installed
@@ -27,6 +30,10 @@ test-write: $(VENV)/installed
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.soak --histories 5000 --minutes 120
+
+# loads from a server of which each request may fail; the last line is JSON
+faults: $(VENV)/installed
+	$(BIN)/python -m tests.faults --runs 500 --minutes 30
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench $(OPTIONS)
@@ -42,10 +49,23 @@ test-all-pythons:
 	  else echo "== $$python is not installed, skipped"; fi; \
 	done
 
-lint: $(VENV)/installed
+# An environment of its own, in which each package is the newest one that its range allows.
+test-newest:
+	$(MAKE) .venv-newest/installed VENV=.venv-newest LOCKED=
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -r requirements-dev.txt
+	.venv-newest/bin/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/installed audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sentry sentry_pipeline.py sandbox bench
+
+audit: $(VENV)/installed
+	$(BIN)/python .ci/audit.py
+
+lock: $(VENV)/installed
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --output-file requirements.lock requirements-dev.txt
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate.py
