@@ -11,6 +11,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,11 +27,15 @@ from .settings import (
     DEFAULT_BASE_URL,
     HISTORY_DAYS,
     MAX_PARALLEL,
+    MAX_RESPONSE_MEGABYTES,
     ORGANIZATION_TOKEN_PREFIX,
     SAAS_DOMAIN,
     TOKEN_PAGE,
     TOKEN_SCOPES,
 )
+
+_TOKEN = re.compile(r"""[^\s"'{}\[\],\\]+""")
+"""What a token consists of: a list or a quoted text of a file of settings is none."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Connection:
         projects: Slugs or ids, or None: all that the token can read.
         max_parallel: Requests under way at once, at the most.
         max_requests_per_second: Requests in a second, at the most; 0: as many as Sentry allows.
+        max_response_megabytes: Of one answer, read at the most.
     """
 
     base_url: str
@@ -52,6 +58,7 @@ class Connection:
     projects: tuple[str, ...] | None = None
     max_parallel: int = MAX_PARALLEL
     max_requests_per_second: float = 0.0
+    max_response_megabytes: int = MAX_RESPONSE_MEGABYTES
 
 
 def connect(  # noqa: PLR0913 - a user may say as much
@@ -63,11 +70,12 @@ def connect(  # noqa: PLR0913 - a user may say as much
     allow_insecure: bool,
     max_parallel: int | None = None,
     max_requests_per_second: float | None = None,
+    max_response_megabytes: int | None = None,
 ) -> Connection:
     """Put the connection together from what the user gave, sentry-cli's variables and the token's own claims.
 
-    The bounds on requests are looked up in dlt's configuration where they are not given, so that they hold for
-    everything that is done with Sentry.
+    The bounds on requests and answers are looked up in dlt's configuration where they are not given, so that they
+    hold for everything that is done with Sentry.
 
     Returns:
         The connection; nothing is sent.
@@ -83,9 +91,10 @@ def connect(  # noqa: PLR0913 - a user may say as much
             f"SENTRY_AUTH_TOKEN. A token with the scopes {' '.join(TOKEN_SCOPES)} is made in Sentry under "
             f"Settings > Custom Integrations or User settings > Personal Tokens ({TOKEN_PAGE})."
         )
-    if any(character.isspace() or not character.isprintable() for character in token):
+    if not (token.isascii() and token.isprintable() and _TOKEN.fullmatch(token)):
         raise SentryConfigurationError(
-            "The Sentry token has a blank or a control character inside. Copy it again, as one line."
+            "The Sentry token holds what no token does, such as a blank, a line break or a quote. Copy it again, "
+            "as one line of plain text."
         )
     claims = organization_token_claims(token)
     chosen_url = base_url or _environment("SENTRY_URL") or claims.get("region_url") or claims.get("url")
@@ -97,6 +106,9 @@ def connect(  # noqa: PLR0913 - a user may say as much
         max_parallel=int(_bound("max_parallel", max_parallel, int, MAX_PARALLEL, at_least=1)),
         max_requests_per_second=_bound(
             "max_requests_per_second", max_requests_per_second, float, 0.0, at_least=0
+        ),
+        max_response_megabytes=int(
+            _bound("max_response_megabytes", max_response_megabytes, int, MAX_RESPONSE_MEGABYTES, at_least=1)
         ),
     )
 
@@ -221,6 +233,12 @@ def _split(address: str) -> SplitResult | None:
         return None
 
 
+def is_plain_and_local(url: str | None) -> bool:
+    """Whether a URL is plain http to this machine: what is sent there must not take the way over a proxy."""
+    parts = _split(url or "")
+    return parts is not None and parts.scheme == "http" and _is_loopback(parts)
+
+
 def _is_loopback(parts: SplitResult | None) -> bool:
     host = (_host(parts) if parts else None) or ""
     try:
@@ -251,7 +269,8 @@ def time_range(
     start = start or end - timedelta(days=days)
     if start >= end:
         raise SentryConfigurationError(
-            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC."
+            f"end_date {end:%Y-%m-%d %H:%M:%S} UTC is not after start_date {start:%Y-%m-%d %H:%M:%S} UTC. Give a "
+            "later end or an earlier start."
         )
     return start, end
 

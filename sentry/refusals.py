@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from . import errors
 from .settings import API_PREFIX, MAX_RATE_LIMIT_WAIT, ORGANIZATION_TOKEN_PREFIX, TOKEN_PAGE
@@ -55,7 +57,11 @@ def refusal(
             "(https://us.sentry.io or https://de.sentry.io)."
         )
     elif status == 410:
-        kind, cure = errors.SentryGoneError, "This server has switched the endpoint off."
+        kind = errors.SentryGoneError
+        cure = (
+            "This server has switched the endpoint off: leave its table out, or look for a newer version of this "
+            "source."
+        )
     elif status == 429:
         kind, wait = errors.SentryRateLimitError, _seconds_to_reset(response)
         cure = "The limit was met again after every wait; run at another time or with fewer parallel jobs."
@@ -68,11 +74,17 @@ def refusal(
     return error
 
 
-def connection_error(
-    path: str, url: str | None, error: requests.RequestException
-) -> errors.SentryRequestError:
-    """The error for a request that got no answer at all."""
+def connection_error(path: str, url: str | None, error: Exception) -> errors.SentryRequestError:
+    """The error for a request that got no answer at all, or one that broke off."""
     host = urlsplit(url or "").netloc
+    if "TLS CA certificate bundle" in str(error):  # a plain OSError of requests, before it connects
+        failed = errors.SentryConnectionError(
+            f"The certificates to verify {host} with are not there. Check the file that REQUESTS_CA_BUNDLE or "
+            "CURL_CA_BUNDLE names; verification cannot be switched off.",
+            path=path,
+        )
+        failed.retry = False
+        return failed
     if isinstance(error, requests.exceptions.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
         failed = errors.SentryConnectionError(
             f"{host} does not speak https. If it is a server of your own network, write http:// in base_url.",
@@ -80,7 +92,7 @@ def connection_error(
         )
         failed.retry = False
         return failed
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
         failed = errors.SentryConnectionError(
             f"The certificate of {host} could not be verified. For a private certificate authority set "
             "REQUESTS_CA_BUNDLE to its file; verification cannot be switched off.",
@@ -91,8 +103,9 @@ def connection_error(
     what = {
         requests.exceptions.ConnectTimeout: "did not accept a connection in time",
         requests.exceptions.ReadTimeout: "did not answer in time",
-        requests.exceptions.ChunkedEncodingError: "cut its answer short",
-        requests.exceptions.ContentDecodingError: "sent a body that cannot be unpacked",
+        urllib3.exceptions.ReadTimeoutError: "stopped in the middle of its answer",
+        urllib3.exceptions.ProtocolError: "cut its answer short",
+        zlib.error: "sent a body that cannot be unpacked",
     }.get(type(error), "cannot be reached, or broke the connection")
     failed = errors.SentryConnectionError(
         f"{host} {what} ({path}). Check base_url, the network and the proxy settings, then run again.",

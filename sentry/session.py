@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import time
+import zlib
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import requests
+import urllib3
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests.session import Session
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from . import errors
+from .bodies import ENCODING, read_body
+from .config import Connection, is_plain_and_local
 from .limits import Governor
 from .log import logger
+from .redirects import redirect_target
 from .refusals import connection_error, path_of, refusal
-from .settings import READ_BYTES
+from .scrub import Scrub
+from .settings import MAX_REDIRECTS, TIMEOUTS_PER_BODY
 
 
 class SentrySession(Session):
@@ -31,13 +38,14 @@ class SentrySession(Session):
     https://dlthub.com/docs/general-usage/http/requests.
     """
 
-    def __init__(self, runtime: RuntimeConfiguration, token: str, governor: Governor) -> None:
+    def __init__(self, runtime: RuntimeConfiguration, connection: Connection, governor: Governor) -> None:
         super().__init__(timeout=runtime.request_timeout, raise_for_status=False)
+        self.headers["Accept-Encoding"] = ENCODING
         self._governor = governor
-        self._is_under_way = False
         self._waits_for_limit = False
         self._runtime = runtime
-        self._token = token
+        self._connection = connection
+        self._scrub = Scrub(connection.token)
         self._retrying = Retrying(
             stop=stop_after_attempt(runtime.request_max_attempts),
             retry=retry_if_exception(_may_pass),
@@ -80,9 +88,6 @@ class SentrySession(Session):
         Raises:
             SentryRequestError: No usable answer, also after all attempts.
         """
-        if self._is_under_way:  # requests follows a redirect
-            redirected: requests.Response = super().send(request, **kwargs)  # type: ignore[no-untyped-call]
-            return redirected
         if not retry:
             return self._send_once(request, scope, expected, **kwargs)
         if not repeatable:
@@ -93,44 +98,51 @@ class SentrySession(Session):
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Follow redirects of GET within one host only (a renamed project); others would carry the token away.
-
-        Raises:
-            SentryRedirectError: The redirect leads to another host, or is the answer to a change.
-        """
-        target = super().get_redirect_target(resp)
-        if target is None:
-            return None
-        asked, given = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
-        if resp.request.method == "GET" and (asked.scheme, asked.netloc) == (given.scheme, given.netloc):
-            return target
-        raise errors.SentryRedirectError(
-            f"Sentry redirects {path_of(resp.url)} to {given.scheme}://{given.netloc}. Redirects to another "
-            "address are not followed, because the token would go there. If that address is right, set base_url "
-            "to it.",
-            path=path_of(resp.url),
-            status=resp.status_code,
-        )
+        """None: requests follows no redirect, as it would take the token along, or one of the user's ``.netrc``."""
+        del resp
+        return None
 
     def _send_once(
         self, request: requests.PreparedRequest, scope: str | None, expected: type, **kwargs: Any
     ) -> requests.Response:
         path = path_of(request.url)
         with self._governor.turn(str(request.method), path) as turn:
-            self._is_under_way = True
             try:
-                response: requests.Response = super().send(request, **{**kwargs, "stream": True})  # type: ignore[no-untyped-call]
-                _read_whole(response)
-            except requests.RequestException as error:
+                response = self._answer(request, **kwargs)
+            except (OSError, urllib3.exceptions.HTTPError, zlib.error) as error:
                 raise connection_error(path, request.url, error) from None
-            finally:
-                self._is_under_way = False
             turn.response = response
         _log_answer(request, response, time.monotonic() - turn.began)
         if not response.ok:
-            raise refusal(response, path, scope, self._token)
+            raise refusal(response, path, scope, self._connection.token)
         _parse_body(response, path, expected)
+        _check_cursor(response, path)
         return response
+
+    def _answer(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """The answer, read, without the token; redirects within the host are followed.
+
+        Raises:
+            SentryRedirectError: A redirect leads elsewhere, is the answer to a change, or has no end.
+        """
+        if is_plain_and_local(request.url):
+            kwargs["proxies"] = {}
+        for _ in range(MAX_REDIRECTS + 1):
+            response: requests.Response = super().send(request, **{**kwargs, "stream": True})  # type: ignore[no-untyped-call]
+            read_body(
+                response,
+                self._connection.max_response_megabytes,
+                TIMEOUTS_PER_BODY * float(self._runtime.request_timeout),
+            )
+            self._scrub.response(response)
+            if not response.is_redirect:
+                return response
+            request = request.copy()
+            request.url = redirect_target(response)
+        raise errors.SentryRedirectError(
+            f"Sentry redirects {path_of(request.url)} again and again. Check base_url and the proxy before Sentry.",
+            path=path_of(request.url),
+        )
 
     def _wait(self, attempt: RetryCallState) -> float:
         error = attempt.outcome.exception() if attempt.outcome else None
@@ -147,12 +159,6 @@ class SentrySession(Session):
             self._governor.pause(seconds)
         else:
             time.sleep(seconds)
-
-
-def _read_whole(response: requests.Response) -> None:
-    """Read the body in large pieces: requests takes 10 KB at a time, and threads wait for each other at each."""
-    response._content = b"".join(response.iter_content(READ_BYTES))
-    response._content_consumed = True  # type: ignore[attr-defined]
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -176,15 +182,33 @@ def _parse_body(response: requests.Response, path: str, expected: type) -> None:
     response.json = lambda **_: parsed  # type: ignore[method-assign]
 
 
+def _check_cursor(response: requests.Response, path: str) -> None:
+    """A page that names itself as the next one is a broken answer: the same request may bring a good one."""
+    link = response.links.get("next", {})
+    asked = dict(parse_qsl(urlsplit(response.url).query)).get("cursor")
+    if asked is not None and link.get("results") == "true" and link.get("cursor") == asked:
+        error = errors.SentryPaginationError(
+            f"Sentry gave the cursor {asked} twice while listing {path}: its end cannot be reached. Run again; if "
+            "it stays, the server (or a proxy before it) does not page correctly.",
+            path=path,
+        )
+        error.retry = True
+        raise error
+
+
 def parsed_json(content: bytes) -> Any:
     """The parsed content; None where it is no JSON.
 
-    What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates.
+    What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates. Of whole numbers
+    beyond 64 bits it would lose digits.
     """
-    for parse in (orjson.loads, json.loads):
-        with suppress(ValueError):
+    for parse in (json.loads,) if _LONG_NUMBER.search(content) else (orjson.loads, json.loads):
+        with suppress(ValueError, RecursionError):
             return parse(content)
     return None
+
+
+_LONG_NUMBER = re.compile(rb"[:,\[\s-]\d{20}")
 
 
 def _log_answer(request: requests.PreparedRequest, response: requests.Response, seconds: float) -> None:
