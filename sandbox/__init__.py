@@ -12,6 +12,7 @@ answer contains `SECRET`, so that a test can prove that none of them travelled o
 from .catalog import SECRET
 from .exchange import RecordedRequest
 from .extras import CheckIn, Comment, Commit, Deploy, Monitor, Replay, Repository, UserReport
+from .faults import Faults
 from .ingested import Ingested, SentEvent
 from .model import Environment, Event, Issue, Member, Organization, Project, Release, Team
 from .server import Sandbox
@@ -26,6 +27,7 @@ __all__ = [
     "Deploy",
     "Environment",
     "Event",
+    "Faults",
     "Ingested",
     "Issue",
     "Limit",

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from .faults import Faults
 from .server import Sandbox
 from .switches import GENEROUS, SAAS, Limit, Switches
 from .world import World
@@ -28,11 +29,23 @@ def main() -> None:
     parser.add_argument(
         "--limits", choices=tuple(LIMITS), default="generous", help="rate limits; saas: those of sentry.io"
     )
+    parser.add_argument(
+        "--faults",
+        type=float,
+        default=0.0,
+        help="how likely each reading request fails, in one of all ways that pass",
+        metavar="PROBABILITY",
+    )
     given = parser.parse_args()
     world = World.build(
         seed=given.seed, projects=given.projects, issues=given.issues, events=given.events, days=given.days
     )
-    switches = Switches(old_server=given.old, latency=given.latency, rate_limits=LIMITS[given.limits])
+    switches = Switches(
+        old_server=given.old,
+        latency=given.latency,
+        rate_limits=LIMITS[given.limits],
+        faults=Faults(given.faults, given.seed) if given.faults else None,
+    )
     with Sandbox(world=world, switches=switches, port=given.port) as server:
         sys.stdout.write("".join(f"{line}\n" for line in _address(server)))
         sys.stdout.flush()

@@ -1,17 +1,17 @@
 """What stands before the application: recording, hooks, failures to order, and the server's date."""
 
-import asyncio
 import re
 import threading
 from collections.abc import Callable
-from typing import cast
+from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .clock import Clock
 from .dates import http_date
-from .exchange import Failure, IncomingRequest, RecordedRequest
+from .exchange import Exchange, Failure, IncomingRequest, RecordedRequest
+from .faults import Injector
 
 Hook = Callable[[IncomingRequest], object]
 
@@ -30,6 +30,7 @@ class Gate:
         self.hooks: list[Hook] = []
         self.failures: list[Failure] = []
         self.hook_error: Exception | None = None
+        self.injector: Injector | None = None
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -51,12 +52,15 @@ class Gate:
         if incoming.path.startswith(self._api):
             self._call_hooks(incoming)
         body = b"" if incoming.method == "GET" else await _body(receive)
-        exchange = _Exchange(self, incoming, scope, send, body)
+        finish = partial(self.finish, incoming, scope, body)
+        exchange = Exchange(scope, receive, send, self.date, finish)
         failure = self._failure(incoming.path)
         if failure:
-            await exchange.fail(failure)
-        else:
+            await _fail(exchange, failure)
+        elif self.injector is None or not self._may_be_faulty(incoming):
             await self._app(scope, _again(body, receive), exchange.pass_on)
+        else:
+            await self.injector.answer(incoming, scope, self._app, exchange)
 
     def _failure(self, path: str) -> Failure | None:
         if path == self._unseen:
@@ -70,8 +74,12 @@ class Gate:
             except Exception as error:  # noqa: BLE001 - raised again when the server stops, where tests see it
                 self.hook_error = self.hook_error or error
 
+    def _may_be_faulty(self, incoming: IncomingRequest) -> bool:
+        """Whether it only reads: a change that fails half-way is another matter."""
+        return not incoming.is_write and incoming.path.startswith(self._api)
+
     def finish(
-        self, incoming: IncomingRequest, scope: Scope, start: Message, parts: list[bytes], sent: bytes
+        self, incoming: IncomingRequest, scope: Scope, sent: bytes, start: Message, parts: list[bytes]
     ) -> None:
         """Record a request before the client can know that it is answered."""
         if incoming.path == self._unseen:
@@ -95,61 +103,15 @@ class Gate:
         return b"date", http_date(self._clock.now).encode()
 
 
-class _Exchange:
-    """One request and its answer."""
-
-    def __init__(self, gate: Gate, incoming: IncomingRequest, scope: Scope, send: Send, body: bytes) -> None:
-        self._gate = gate
-        self._incoming = incoming
-        self._scope = scope
-        self._send = send
-        self._body = body
-        self._start: Message = {"status": 0, "headers": []}
-        self._parts: list[bytes] = []
-
-    async def pass_on(self, message: Message) -> None:
-        """Send a part of the answer, recorded before its end leaves: without a body that is the end of the head."""
-        if message["type"] == "http.response.start":
-            self._start = {**message, "headers": [*message["headers"], self._gate.date()]}
-            return
-        self._parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            self._finish(self._start, self._parts)
-        if len(self._parts) == 1:
-            await self._send(self._start)
-        await self._send(message)
-
-    async def fail(self, failure: Failure) -> None:
-        """Answer with a failure, or break the connection."""
-        if failure.drop == "before":
-            self._finish(self._start, [])
-            self._transport.abort()
-            await asyncio.sleep(0.001)  # Lets the protocol see that the connection is lost.
-            return
-        headers = {
-            "content-type": failure.content_type,
-            "content-length": str(len(failure.body)),
-            **failure.headers,
-        }
-        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-        start = {"type": "http.response.start", "status": failure.status, "headers": encoded}
-        if failure.drop == "none":
-            await self.pass_on(start)
-            await self.pass_on({"type": "http.response.body", "body": failure.body})
-            return
-        half = failure.body[: len(failure.body) // 2]
-        self._finish(start, [half])
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": half, "more_body": True})
-        self._transport.close()
-        await asyncio.sleep(0.001)
-
-    def _finish(self, start: Message, parts: list[bytes]) -> None:
-        self._gate.finish(self._incoming, self._scope, start, parts, self._body)
-
-    @property
-    def _transport(self) -> asyncio.Transport:
-        return cast("asyncio.Transport", self._scope["state"]["transport"])
+async def _fail(exchange: Exchange, failure: Failure) -> None:
+    """Answer with a failure, or break the connection."""
+    headers = {"content-type": failure.content_type, **failure.headers}
+    if failure.drop == "before":
+        await exchange.break_off()
+    elif failure.drop == "body":
+        await exchange.cut(failure.status, headers, failure.body, at=len(failure.body) // 2)
+    else:
+        await exchange.answer(failure.status, headers, failure.body)
 
 
 def _path(scope: Scope) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from .access import NOBODY, READ_SCOPES, Desk, TokenKind
 from .call import Call, Site
 from .derived import key_secret
 from .exchange import Drop, Failure, RecordedRequest
+from .faults import Faults, Injector
 from .gate import Gate, Hook
 from .ingested import Ingested
 from .journal import Journal
@@ -116,6 +118,7 @@ class Sandbox:
         self._relay = Relay(self.world, self.switches, kept)
         self._throttle = Throttle(self.switches, self.world.clock)
         self._gate = self._make_gate(record_bodies=record_bodies)
+        self.inject(self.switches.faults)
         self._ready = threading.Event()
         self._server = _Server(self._config(), self._ready)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
@@ -168,8 +171,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop serving; requests under way are broken off, and what a hook raised is raised now."""
-        self._server.stop()
-        self._thread.join(START_TIMEOUT)
+        if self._thread.is_alive():
+            self._server.stop()
+            self._thread.join(START_TIMEOUT)
         error, self._gate.hook_error = self._gate.hook_error, None
         if error:
             raise error
@@ -305,6 +309,15 @@ class Sandbox:
         self._web.rewrites.clear()
         self._gate.hooks.clear()
         self._gate.failures.clear()
+
+    def inject(self, faults: Faults | None) -> None:
+        """Let requests fail by chance from here on, counted anew; None: no more of them do."""
+        self._gate.injector = Injector(faults, self.world.clock) if faults else None
+
+    @property
+    def faults_injected(self) -> Counter[str]:
+        """How often each kind of fault has happened since the faults were chosen."""
+        return self._gate.injector.injected.copy() if self._gate.injector else Counter()
 
     def fail_next(
         self,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from .faults import Faults
+
 
 class Limit(NamedTuple):
     """A rate limit of one view: `limit` requests in a fixed window of `window` seconds."""
@@ -71,6 +73,7 @@ class Switches:
             (December 2024 to 3 February 2025).
         slow_endings: What the API is told to merge or delete is only begun; `World.finish_merge` and
             `World.delete_issue` do the work of the background tasks.
+        faults: Which reading requests fail by chance. `Sandbox.inject` changes it.
     """
 
     old_server: bool = False
@@ -99,6 +102,7 @@ class Switches:
     ingest_limit: int | None = None
     bulk_ids_fall_back_to_search: bool = False
     slow_endings: bool = False
+    faults: Faults | None = None
 
     @classmethod
     def saas(cls) -> "Switches":
