@@ -17,7 +17,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -38,7 +38,17 @@ from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock, Timeout
 
-from sentry import DEFAULT_TABLES, TABLES, SentryError, errors, history_left, repair, sentry_source, verify
+from sentry import (
+    DEFAULT_TABLES,
+    TABLES,
+    SentryError,
+    errors,
+    failures_of,
+    history_left,
+    repair,
+    sentry_source,
+    verify,
+)
 from sentry.access import Report, check_access
 from sentry.action_commands import ACTIONS, add_actions, perform
 from sentry.audit import forgotten
@@ -79,6 +89,8 @@ DUCKDB_VARIABLE = DUCKDB_CONFIG.replace(".", "__").upper()
 DUCKDB_SETTINGS = {"memory_limit": "170MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
+DUCKDB_KINDS = {"duckdb", "motherduck"}
+
 LAST_WORK_SECONDS = 2
 """How long the processes of a killed run may be at work yet."""
 
@@ -106,9 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     is_action = arguments[:1] != [] and arguments[0] in ACTIONS
     options = _action_options(arguments) if is_action else _options(arguments)
-    prepare_dlt()
     logging.getLogger("dlt.sentry").setLevel(logging.DEBUG if options.verbose else logging.NOTSET)
     try:
+        prepare_dlt()
         status = perform(options) if is_action else _perform(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -187,10 +199,9 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         "write_disposition": options.write_disposition,
         "loader_file_format": _file_format(destination),
     }
-    if choices["loader_file_format"] == "parquet" and dlt.config.get("load.workers") is None:
-        dlt.config["load.workers"] = (
-            2  # DuckDB takes one file after the other: more only wait, each with its memory
-        )
+    if _kinds(destination) & DUCKDB_KINDS and dlt.config.get("load.workers") is None:
+        # DuckDB takes one file after the other: more only wait, each with its memory
+        dlt.config["load.workers"] = 2
     with _alone(pipeline), intercepted_signals():
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
@@ -203,6 +214,8 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
             _run(pipeline, source.with_resources(*left), target, summary, **choices)
         raise_if_signalled()
     summary.print(source.selected_resources)
+    if summary.has_failed:
+        raise SentryError("Some of it could not be read (see above); the rest is loaded. Run again.")
 
 
 def _run(
@@ -352,15 +365,21 @@ def prepare_dlt() -> None:
     if dlt.secrets.get(DUCKDB_CONFIG) is None:
         # in the environment, as credentials that the user gives as one text have no place for it
         os.environ[DUCKDB_VARIABLE] = json.dumps(DUCKDB_SETTINGS)
+    if sys.platform == "linux" and dlt.config.get("normalize.workers") is None:
+        dlt.config["normalize.workers"] = 2  # elsewhere a new process takes seconds to begin
+    _prepare_process()
+
+
+@cache
+def _prepare_process() -> None:
+    """Set what holds for the whole process: once, also where the script is run in it again and again."""
     if find_spec("pyarrow"):
         import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - not every destination needs it
 
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
-    if sys.platform == "linux":  # elsewhere a new process takes seconds to begin
-        if dlt.config.get("normalize.workers") is None:
-            dlt.config["normalize.workers"] = 2
+    if sys.platform == "linux":
         os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
 
 
@@ -376,12 +395,14 @@ def _end_with(parent: int) -> None:
 
 
 def _file_format(destination: Destination[Any, Any]) -> Any:
-    """Parquet for DuckDB, where it is many times faster for event bodies than inserts; else its own choice."""
-    is_duckdb = destination.destination_name in (
-        "duckdb",
-        "motherduck",
-    ) or destination.destination_type.endswith((".duckdb", ".motherduck"))
-    return "parquet" if is_duckdb and find_spec("pyarrow") else None
+    """Parquet for DuckDB, many times faster for event bodies than inserts, and for files; else its own choice."""
+    takes_it = _kinds(destination) & (DUCKDB_KINDS | {"filesystem"})
+    return "parquet" if takes_it and find_spec("pyarrow") else None
+
+
+def _kinds(destination: Destination[Any, Any]) -> set[str]:
+    """What a destination may be known as: a name of the user's own hides its type."""
+    return {destination.destination_name, destination.destination_type.rpartition(".")[2]}
 
 
 def _warn_of_places(
@@ -623,8 +644,15 @@ class Summary:
         self._started = time.monotonic()
         self._rows: Counter[str] = Counter()
         self._skipped: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
+        self._replaced = 0
         self._sent = {"requests": 0, "rate_limited": 0, "seconds_waited": 0.0}
         self._place = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something that should be there could not be read."""
+        return bool(self._failed)
 
     def place(self, info: LoadInfo) -> None:
         """Note where rows went."""
@@ -648,6 +676,10 @@ class Summary:
         for name, noted in metrics:
             for project, reason in noted.get("skipped", {}).items():
                 self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
+        for name, parts in failures_of(pipeline).items():
+            for what, reason in parts.items():
+                self._failed[f"failed {name}{' of ' + what if what else ''}: {reason}"] = None
+        self._replaced += max((noted.get("values_replaced_of_run", 0) for _, noted in metrics), default=0)
         for number in self._sent:
             self._sent[number] += max((noted.get(f"{number}_of_run", 0) for _, noted in metrics), default=0)
 
@@ -660,7 +692,12 @@ class Summary:
             for name, count in sorted(self._rows.items())
             if name.partition("__")[0] in chosen
         )
-        print("\n".join(self._skipped), end="\n" * bool(self._skipped))
+        told = [*self._skipped, *self._failed]
+        if self._rows.get("_sentry_rejected"):
+            told.append(f"{self._rows['_sentry_rejected']:,} rows without their key, in _sentry_rejected")
+        if self._replaced:
+            told.append(f"{self._replaced:,} values that databases cannot store, such as NUL, were replaced")
+        print("\n".join(told), end="\n" * bool(told))
         requests, refused, waited = self._sent.values()
         limits = f" ({waited:.1f} s of them waiting for limits, {refused:,} requests refused by Sentry's)"
         print(
@@ -681,9 +718,8 @@ def _cause(error: BaseException) -> BaseException:
     chain = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) is not None and below not in chain:
         chain.append(below)
-    ours = [
-        link for link in chain if isinstance(link, SentryError | ConfigurationException | KeyboardInterrupt)
-    ]
+    clear = SentryError | ConfigurationException | MissingDependencyException | KeyboardInterrupt
+    ours = [link for link in chain if isinstance(link, clear)]
     return ours[0] if ours else error
 
 
@@ -705,6 +741,14 @@ def _one_line(error: BaseException) -> str:
             "page of the destination says (https://dlthub.com/docs/dlt-ecosystem/destinations/); -v shows where "
             "it was looked for."
         )
+    if isinstance(error, UnknownDestinationModule):
+        return (
+            f"There is no destination {error.ref!r}. See https://dlthub.com/docs/dlt-ecosystem/destinations/ for "
+            "dlt's; one with a name of your own needs destination_type in .dlt/config.toml."
+        )
+    if isinstance(error, MissingDependencyException):
+        packages = " ".join(f'"{package}"' for package in error.dependencies)
+        return f"Not installed: what {error.caller} needs. Install it: pip install {packages}"
     return text
 
 

@@ -73,7 +73,7 @@ def run(arm: str, *options: str) -> Figures:
     sys.stderr.write(f"{arm}: {ARMS[arm].what}\n")
     started = time.perf_counter()
     command = [sys.executable, "-m", "bench.arms", arm, *options]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours  # nosec B603
     sys.stderr.write(f"{arm}: done in {time.perf_counter() - started:.0f} s\n")
     figures: Figures = json.loads(done.stdout)
     return figures

@@ -77,7 +77,7 @@ def run_program(
     }
     with TemporaryFile("w+") as output:
         started = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 - our own programs
+        process = subprocess.Popen(  # noqa: S603 - our own programs  # nosec B603
             [sys.executable, *arguments], cwd=folder, env=environment, stdout=output, stderr=output
         )
         peak = Peak(process.pid)

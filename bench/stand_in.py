@@ -22,7 +22,7 @@ class StandIn:
     """
 
     def __init__(self, setup: Setup) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
+        self._process = subprocess.Popen(  # noqa: S603 - our own module  # nosec B603
             [sys.executable, "-m", "bench.server", setup.to_json()],
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -15,9 +15,11 @@ from .comparison import Verification
 from .config import connect, time_range
 from .endpoints import DEFAULT_TABLES, TABLES
 from .errors import SentryConfigurationError, SentryError, SentryRequestError
+from .failures import failures_of
+from .privacy import Privacy
 from .resources import Context, resources_of
 from .run import CurrentRun
-from .settings import LOOKBACK_SECONDS, MAX_PARALLEL, SWEEP_INTERVAL_HOURS
+from .settings import LOOKBACK_SECONDS, MAX_PARALLEL, MAX_RESPONSE_MEGABYTES, SWEEP_INTERVAL_HOURS
 
 __all__ = [
     "DEFAULT_TABLES",
@@ -27,6 +29,7 @@ __all__ = [
     "SentryError",
     "SentryRequestError",
     "Verification",
+    "failures_of",
     "history_left",
     "repair",
     "sentry_source",
@@ -48,9 +51,12 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
     chunk_events: int = 0,
     backfill_order: str = "newest",
     tag_keys: list[str] | None = None,
+    personal_data: str = "keep",
+    personal_data_key: TSecretStrValue | None = None,
     strict: bool = False,  # noqa: FBT001, FBT002
     max_parallel: int = MAX_PARALLEL,
     max_requests_per_second: float = 0.0,
+    max_response_megabytes: int = MAX_RESPONSE_MEGABYTES,
     allow_insecure: bool = False,  # noqa: FBT001, FBT002
 ) -> Sequence[DltResource]:
     """Everything this source loads from one Sentry organization; building it sends nothing.
@@ -74,10 +80,14 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
             ``history_left`` tells whether the source is to be run again.
         backfill_order: Whether such a history comes ``newest`` or ``oldest`` first.
         tag_keys: The tag keys whose values ``tag_values`` and ``issue_tag_values`` list.
+        personal_data: ``keep``; ``hash``: keyed hashes in place of personal values; ``drop``: without them.
+            Credentials, cookies and environment variables of requests are dropped in any case.
+        personal_data_key: The key of these hashes, 16 to 64 characters.
         strict: A table that cannot be read is an error, not a warning.
         max_parallel: Requests under way at once, at the most.
         max_requests_per_second: Requests in a second, at the most, over all tables; 0: as many as Sentry's limits
             allow, which are kept in any case.
+        max_response_megabytes: Of one answer, read at the most; a larger one is an error.
         allow_insecure: Allow plain http to hosts other than this machine.
 
     Returns:
@@ -95,12 +105,18 @@ def sentry_source(  # noqa: PLR0913 - each is a key of [sources.sentry]
         allow_insecure=allow_insecure,
         max_parallel=max_parallel,
         max_requests_per_second=max_requests_per_second,
+        max_response_megabytes=max_response_megabytes,
     )
     start, end = time_range(start_date, end_date)
     if backfill_order not in ("newest", "oldest"):
         raise SentryConfigurationError(f"backfill_order is newest or oldest, not {backfill_order!r}.")
     context = Context(
-        CurrentRun(connection, tag_keys=tag_keys or (), strict=strict),
+        CurrentRun(
+            connection,
+            tag_keys=tag_keys or (),
+            strict=strict,
+            privacy=Privacy(personal_data, personal_data_key),
+        ),
         Choices(
             start=start,
             end=end,

@@ -96,7 +96,9 @@ def _documents(name: str) -> list[Mapping[str, Any]]:
     try:
         text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise SentryConfigurationError(f"{name} cannot be read: {error.strerror}.") from None
+        raise SentryConfigurationError(
+            f"{name} cannot be read: {error.strerror}. Name a file with events, or - for what is piped in."
+        ) from None
     text = text.removeprefix(codecs.BOM_UTF8)
     found = parsed_json(text)
     if found is None:
@@ -104,7 +106,8 @@ def _documents(name: str) -> list[Mapping[str, Any]]:
     documents = found if isinstance(found, list) else [found]
     if None in documents:
         raise SentryConfigurationError(
-            f"{name} is no JSON in UTF-8: neither the whole nor each of its lines."
+            f"{name} is no JSON in UTF-8: neither the whole nor each of its lines. Write an event, a list of them, "
+            "or one a line."
         )
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise SentryConfigurationError(f"{name} holds no event: an event is a JSON object.")

@@ -6,6 +6,7 @@ For many rows at once see ``destinations``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from dlt.common.configuration import with_config
@@ -86,7 +87,7 @@ def list_issues(  # noqa: PLR0913 - settings of sentry_source
     def pages() -> Iterator[Page]:
         return run.client.pages(path, params, scope=ISSUES.scope)
 
-    for rows in until_settled(pages, set()):
+    for rows in until_settled(pages, set(), partial(run.rejects.with_key, ISSUES)):
         yield from rows
 
 

@@ -24,6 +24,7 @@ from .endpoints import EVENTS, ISSUE_EVENTS, TABLES
 from .errors import SentryConfigurationError, SentryStateError
 from .leftovers import finish_earlier_run
 from .loaded import Loaded
+from .privacy import Privacy
 from .resources import Context, resources_of
 from .run import CurrentRun, Run
 from .settings import CHUNK_EVENTS, FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS
@@ -109,6 +110,8 @@ def repair(  # noqa: PLR0913 - as above
     days: int | None = None,
     by_listing: bool = False,
     event_bodies: bool = True,
+    personal_data: str = "keep",
+    personal_data_key: TSecretStrValue | None = None,
     events_per_load: int = CHUNK_EVENTS,
     prepare: Callable[[DltSource], object] | None = None,
     allow_insecure: bool = False,
@@ -129,6 +132,8 @@ def repair(  # noqa: PLR0913 - as above
         days: How many days back, where no ``since`` is given; else 90.
         by_listing: Compare ids instead of numbers.
         event_bodies: As for ``sentry_source``.
+        personal_data: As for ``sentry_source``, and so is the key: what is repaired is as it was loaded.
+        personal_data_key: The key of the hashes.
         events_per_load: How many events one load brings at the most.
         prepare: Called with the source of each load: the place for the ``add_map``, ``add_filter`` and
             ``apply_hints`` that the pipeline is otherwise run with.
@@ -143,13 +148,16 @@ def repair(  # noqa: PLR0913 - as above
         PipelineStepFailed: A load failed; what was loaded before it stays.
     """
     connection = connect(auth_token, organization, base_url, projects, allow_insecure=allow_insecure)
+    privacy = Privacy(personal_data, personal_data_key)
+    _check_privacy(pipeline, privacy)
     finish_earlier_run(pipeline)
     run, span = _begun(pipeline, connection, (since, until), days)
     found = compare(pipeline, run, span, by_listing=by_listing)
     tables = [table for table in (EVENTS, ISSUE_EVENTS) if Loaded(pipeline, table).exists]
     for part in _parts(found, events_per_load):
         context = Context(
-            CurrentRun(connection), Choices(None, None, lookback=0, sweep_interval=0, again=part)
+            CurrentRun(connection, privacy=privacy),
+            Choices(None, None, lookback=0, sweep_interval=0, again=part),
         )
         source = _source(context, full_events=event_bodies).with_resources(*(table.name for table in tables))
         if prepare is not None:
@@ -238,6 +246,17 @@ def _begun(
     return run, _chosen_span(run, _covered(pipeline), chosen, days)
 
 
+def _check_privacy(pipeline: dlt.Pipeline, privacy: Privacy) -> None:
+    """Rows that are read again must not bring back what was hashed or dropped."""
+    state: Any = pipeline.state.get("sources", {}).get(SOURCE, {})
+    if state.get("personal_data", privacy.mark) != privacy.mark:
+        raise SentryConfigurationError(
+            f"This pipeline loads with personal_data = {state['personal_data'].split()[0]!r}, and repair would "
+            f"use {privacy.mode!r}, or another key. Set both in dlt's configuration, or give repair what "
+            "sentry_source is given."
+        )
+
+
 def _covered(pipeline: dlt.Pipeline) -> dict[str, list[Window]]:
     """What the pipeline says it has read of the table events, by project id."""
     state: Any = pipeline.state.get("sources", {}).get(SOURCE, {})
@@ -264,7 +283,7 @@ def _chosen_span(
     if not whole.seconds:
         raise SentryConfigurationError(
             f"There is no full hour between {sentry_time(first)} and {sentry_time(last)} UTC that Sentry still "
-            "answers for."
+            "answers for. Give another range, of an hour at least."
         )
     if not covered or end is not None:
         return Span(whole, {project.id: [whole] for project in run.projects})

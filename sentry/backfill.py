@@ -81,14 +81,19 @@ def history_left(pipeline: dlt.Pipeline) -> dict[str, Left]:
 
 
 def _was_paid_off(pipeline: dlt.Pipeline, table: str, noted: Mapping[str, Any]) -> bool:
-    """Whether the run has read some of the history that was missing: else another one would not either."""
+    """Whether the run has read, or tried, some of the history that was missing: else another would not either."""
     source: Any = pipeline.state.get("sources", {}).get(noted["source"], {})
-    covered = source.get("resources", {}).get(table, {}).get("covered", {})
+    state = source.get("resources", {}).get(table, {})
+    tried = {
+        project_id: [
+            Window(*window)
+            for name in ("covered", "failed")
+            for window in state.get(name, {}).get(project_id, ())
+        ]
+        for project_id in noted["owed"]
+    }
     return any(
-        seconds_of(
-            history(Window(*noted["wanted"]), [Window(*window) for window in covered.get(project_id, ())])
-        )
-        < before
+        seconds_of(history(Window(*noted["wanted"]), tried[project_id])) < before
         for project_id, before in noted["owed"].items()
     )
 

@@ -26,7 +26,7 @@ from .config import Connection, server_identity
 from .limits import governor_of
 from .refusals import path_of
 from .session import SentrySession
-from .settings import API_PREFIX, PAGE_SIZE
+from .settings import API_PREFIX, MOST_PAGES_IN_VAIN, PAGE_SIZE
 
 Row = dict[str, Any]
 Parameters = Mapping[str, str | Sequence[str]]
@@ -63,10 +63,20 @@ class SentryPaginator(HeaderLinkPaginator):
     def __init__(self) -> None:
         super().__init__()
         self._cursors: set[str] = set()
+        self._in_vain = 0
+        self._last = b""
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         """Take the next cursor from the answer; without a ``Link`` header the answer was all."""
-        del data
+        is_news = bool(data) and response.content != self._last
+        self._in_vain, self._last = 0 if is_news else self._in_vain + 1, response.content
+        if self._in_vain > MOST_PAGES_IN_VAIN:
+            raise errors.SentryPaginationError(
+                f"Sentry gave {MOST_PAGES_IN_VAIN} pages without news while listing {path_of(response.url)}, and "
+                "always a new cursor: its end cannot be reached. Run again; if it stays, the server (or a proxy "
+                "before it) does not page correctly.",
+                path=path_of(response.url),
+            )
         link = response.links.get(self.links_next_key, {})
         cursor = link.get("cursor") or dict(parse_qsl(urlsplit(link.get("url", "")).query)).get("cursor")
         more = link.get("results") == "true"
@@ -121,7 +131,7 @@ class SentryClient:
     def _rest(self) -> RESTClient:
         """The REST client of this thread: a requests session is not made for several."""
         if not hasattr(self._of_thread, "rest"):
-            session = SentrySession(self._runtime, self._connection.token, self.governor)
+            session = SentrySession(self._runtime, self._connection, self.governor)
             session.mount(self.base_url, self._adapter)
             self._of_thread.rest = RESTClient(
                 base_url=f"{self.base_url}{API_PREFIX}",
@@ -263,9 +273,10 @@ def _selector(path: str) -> TJsonPath:
 
 
 def _rows(page: Any, path: str) -> list[Row]:
-    if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
+    """The rows; what is no object has no key, and so becomes a row to be rejected."""
+    if not isinstance(page, list):
         raise errors.SentryResponseError(
             f"The answer to {path} is not a list of objects. Check that base_url is a Sentry server.",
             path=path,
         )
-    return list(page)
+    return [row if isinstance(row, dict) else {"": row} for row in page]

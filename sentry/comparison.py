@@ -119,7 +119,7 @@ def compare(pipeline: dlt.Pipeline, run: Run, span: Span, *, by_listing: bool) -
     except SqlClientNotAvailable:
         raise SentryConfigurationError(
             f"{pipeline.destination.destination_name} cannot be asked in SQL what it holds, so it cannot be "
-            "compared."
+            "compared. Load into a destination that can, such as duckdb."
         ) from None
     except DestinationUndefinedEntity:
         raise SentryConfigurationError(

@@ -10,6 +10,7 @@ import random
 import re
 import threading
 import time
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,14 +19,18 @@ from typing import Any
 
 import orjson
 import requests
+import urllib3
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests.session import Session
 
+from .bodies import ENCODING, read_body
+from .config import is_plain_and_local
 from .dsn import Dsn, DsnAuth
 from .envelopes import Parcel
 from .errors import SentryRequestError
 from .log import logger
+from .settings import RELAY_MEGABYTES, TIMEOUTS_PER_BODY
 
 ERROR_CATEGORY = "error"
 """The category of data that error events count for."""
@@ -148,6 +153,14 @@ class Brakes:
             return wait
 
 
+class _RelaySession(Session):
+    """Follows no redirect; requests would read the body of one whole, to see where it leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None."""
+        del resp
+
+
 class Delivery:
     """Sends envelopes to one DSN, from several threads.
 
@@ -235,9 +248,15 @@ class Delivery:
         started = time.monotonic()
         try:
             response = self._session.post(
-                self._dsn.envelope_url, data=body, headers=headers, auth=self._auth, allow_redirects=False
+                self._dsn.envelope_url,
+                data=body,
+                headers=headers | {"Accept-Encoding": ENCODING},
+                auth=self._auth,
+                allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException as error:
+            read_body(response, RELAY_MEGABYTES, TIMEOUTS_PER_BODY * float(self._runtime.request_timeout))
+        except (SentryRequestError, OSError, urllib3.exceptions.HTTPError, zlib.error) as error:
             return Answer(None, f"no answer from {self._dsn.host} ({type(error).__name__})")
         answer = self._read(response)
         if answer.wait and (answer.status == 429 or answer.is_accepted):
@@ -275,7 +294,10 @@ class Delivery:
     def _session(self) -> Session:
         """The session of this thread: a requests session is not made for several."""
         if not hasattr(self._of_thread, "session"):
-            session = Session(timeout=self._runtime.request_timeout, raise_for_status=False)
+            session = _RelaySession(timeout=self._runtime.request_timeout, raise_for_status=False)
+            session.trust_env = not is_plain_and_local(
+                self._dsn.envelope_url
+            )  # no proxy on the way to this machine
             self._sessions.append(session)
             self._of_thread.session = session
         session_of_thread: Session = self._of_thread.session

@@ -18,7 +18,7 @@ from .run import Project, Run
 from .scans import Scan
 from .selection import Selection, selections
 from .settings import IDS_PER_SLICE, PAGE_SIZE, READ_AT_ONCE
-from .windows import HOUR, Window, even_parts, floor_seconds, parse_time
+from .windows import HOUR, Window, even_parts, floor_seconds, likely_time, parse_time
 
 
 class Known(NamedTuple):
@@ -107,7 +107,7 @@ def _rows(run: Run, selection: Selection, window: Window, hours: Hours) -> Itera
         path=f"organizations/{run.organization.slug}/events/",
         scope="org:read",
         key_of=lambda row: f"{row['project.id']} {row['id']}",
-        time_of=lambda row: parse_time(row.get("timestamp")),
+        time_of=lambda row: likely_time(row.get("timestamp"), run.now),
         params={
             "dataset": "errors",
             "field": ("id", "timestamp", "project.id", "issue.id"),

@@ -16,7 +16,7 @@ from .fanout import path_of
 from .run import Project, Run
 from .scans import Scan
 from .settings import PAGE_SIZE
-from .windows import parse_time
+from .windows import likely_time
 
 _SIMPLE = {"per_page": str(PAGE_SIZE)}
 
@@ -30,8 +30,9 @@ def event_scan(
         path=f"projects/{run.organization.slug}/{project.slug}/events/",
         scope=EVENTS.scope,
         key_of=_key_of,
-        time_of=partial(_time_of, "dateCreated"),
-        other_time_of=partial(_time_of, "dateReceived"),
+        usable=lambda rows: run.rejects.with_key(EVENTS, rows, "eventID"),
+        time_of=partial(_time_of, run.now, "dateCreated"),
+        other_time_of=partial(_time_of, run.now, "dateReceived"),
         params=_params(full=full),
         cheap_params=_SIMPLE,
         when_ignored=when_ignored,
@@ -45,7 +46,8 @@ def issue_scan(run: Run, issue_id: str, *, full: bool) -> Scan:
         path=path_of(ISSUE_EVENTS, run, {"issue": issue_id}),
         scope=ISSUE_EVENTS.scope,
         key_of=_key_of,
-        time_of=partial(_time_of, "dateCreated"),
+        usable=lambda rows: run.rejects.with_key(ISSUE_EVENTS, rows, "eventID"),
+        time_of=partial(_time_of, run.now, "dateCreated"),
         params=_params(full=full),
         cheap_params=_SIMPLE,
     )
@@ -80,5 +82,5 @@ def _key_of(row: Row) -> str:
     return str(row["eventID"])
 
 
-def _time_of(name: str, row: Row) -> datetime | None:
-    return parse_time(row.get(name))
+def _time_of(now: int, name: str, row: Row) -> datetime | None:
+    return likely_time(row.get(name), now)

@@ -5,7 +5,7 @@ See https://docs.sentry.io/api/events/list-a-projects-error-events/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,12 +23,12 @@ from .progress import Progress
 from .rows import table_row
 from .run import Project, Run
 from .scans import Scan, Seen, WindowsIgnoredError
-from .selection import Refusals
+from .selection import Refusals, note_failure
 from .settings import FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
 from .tails import Tails
 from .ways import Way, alone, best_way
-from .windows import DAY, HOUR, Window, union
+from .windows import DAY, HOUR, Window, even_parts, union
 
 
 def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -> Iterator[list[Row]]:
@@ -44,26 +44,54 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
         SentryRequestError: A page could not be had.
     """
     scan = event_scan(run, project, full=full, when_ignored=progress.note_ignored_windows)
-    reader, tails = _Reader(run, project, scan, full), Tails(progress.tails, progress.lookback)
+    reader = _Reader(run, project, scan, full, Tails(progress.tails, progress.lookback))
     plan = progress.plan(run.project_ids, sweeps=False)
     for window in reversed(plan[project.id]):
         sharing = [project_id for project_id, windows in plan.items() if window in windows]
-        oldest: int | None = None
-        together = listed_together(run, project, sharing, window)
-        for part in parts_of(run, together, window):
-            ids, seen = known_events(run, project, together, window, part), Seen()
-            start = part.start if ids is None else tails.unchanged(project.id, part, ids)
-            for rows in reader.rows(ids, Window(start, part.end), seen):
-                _check_project(rows, project)
-                oldest = min([*scan.seconds(rows), *([] if oldest is None else [oldest])], default=None)
-                yield [event_row(EVENTS, run, row, project) for row in rows]
-            if part.end == run.now:
-                is_whole = ids is not None and not _owed(ids, seen, start)
-                tails.note(project.id, part, ids if is_whole else None)
+        yield from _read_window(reader, progress, sharing, window)
+    progress.finish()
+
+
+def _read_window(
+    reader: _Reader, progress: Progress, sharing: list[str], window: Window
+) -> Iterator[list[Row]]:
+    """A window's events; where it cannot be read, those of its halves, down to a day that is passed over."""
+    run, project = reader.run, reader.project
+    try:
+        oldest = yield from _events_of(reader, sharing, window)
+    except errors.SentryRequestError as failure:
+        if not progress.merges:
+            raise
+        if window.seconds <= DAY:
+            note_failure(run, EVENTS.name, f"project {project.slug}, {window}", failure)
+            progress.note_failed(project.id, window)
+            return
+        run.failures.check(failure)
+        logger.warning("%s, %s: reading smaller windows, because: %s", project.slug, window, failure)
+        for half in even_parts(window, 2):
+            yield from _read_window(reader, progress, [project.id], half)
+    else:
         if oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR:
             _warn_of_a_short_list(run, progress, project, window)
         progress.cover([project.id], window)
-    progress.finish()
+
+
+def _events_of(reader: _Reader, sharing: list[str], window: Window) -> Generator[list[Row], None, int | None]:
+    """The events of a window; returns the second of the oldest one."""
+    run, project = reader.run, reader.project
+    oldest: int | None = None
+    together = listed_together(run, project, sharing, window)
+    for part in parts_of(run, together, window):
+        ids, seen = known_events(run, project, together, window, part), Seen()
+        start = part.start if ids is None else reader.tails.unchanged(project.id, part, ids)
+        for rows in reader.rows(ids, Window(start, part.end), seen):
+            _check_project(rows, project)
+            oldest = min([*reader.scan.seconds(rows), *([] if oldest is None else [oldest])], default=None)
+            yield [event_row(EVENTS, run, row, project) for row in rows]
+        if part.end == run.now:
+            is_whole = ids is not None and not _owed(ids, seen, start)
+            reader.tails.note(project.id, part, ids if is_whole else None)
+    return oldest
 
 
 @dataclass(frozen=True)
@@ -75,12 +103,14 @@ class _Reader:
         project: Whose events.
         scan: The project's own listing.
         full: With their bodies.
+        tails: What the newest hour held when it was read before.
     """
 
     run: Run
     project: Project
     scan: Scan
     full: bool
+    tails: Tails
 
     def rows(self, ids: Ids | None, window: Window, seen: Seen) -> Iterator[list[Row]]:
         """The events of a window, each once, in the way that is soonest; all of those that Explore names.
@@ -166,7 +196,8 @@ _NESTED_COLUMNS = {column.name for column in EVENTS.columns if column.type == "j
 
 def _check_project(rows: list[Row], project: Project) -> None:
     """A slug that was given to another project since the listing would file its events under the wrong id."""
-    strangers = {str(row["projectID"]) for row in rows if row.get("projectID")} - {project.id}
+    given = {str(row["projectID"]) for row in rows if isinstance(row.get("projectID"), (str, int))}
+    strangers = {name for name in given if name.isdecimal()} - {project.id}
     if strangers:
         raise errors.SentryRequestError(
             f"The slug {project.slug} went from project {project.id} to {', '.join(sorted(strangers))} while "
@@ -191,13 +222,16 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
     begun: set[str] = set()
     progress.hold()
     for issues in _with_debtors(seen_issues(run, progress, sweeps=False), debts):
-        wanted = [
-            _Wanted(issue, debts.with_owed(issue["id"], plan.get(issue["project"]["id"], [])))
-            for issue in issues
-        ]
-        asked += len(wanted)
+        asked += len(issues)
+        wanted = []
+        for issue in issues:
+            if project_id := _names(issue)["id"]:
+                windows = debts.with_owed(issue["id"], plan.get(project_id, []))
+                wanted.append(_Wanted(issue, windows))
+            else:
+                refusals.note(str(issue["id"]), _without_project(issue))
         for item, page in streamed(run, partial(_events_of_issue, run), wanted):
-            issue_id, project = str(item.issue["id"]), Project(**_names(item.issue["project"]))
+            issue_id, project = str(item.issue["id"]), Project(**_names(item.issue))
             if not isinstance(page, Ended):
                 begun.add(issue_id)
                 yield [event_row(table, run, row, project) for row in page]
@@ -207,12 +241,18 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
                 progress.only_adds and issue_id in begun  # they would be added once more by the next run
             ):
                 refusals.note(issue_id, page.error)
-                debts.owe(issue_id, _names(item.issue["project"]), item.windows)
+                debts.owe(issue_id, _names(item.issue), item.windows)
             else:
                 raise page.error
     refusals.conclude(asked)
     progress.settle(())
     progress.finish()
+
+
+def _without_project(issue: Row) -> errors.SentryResponseError:
+    return errors.SentryResponseError(
+        f"Sentry does not say which project issue {issue['id']} is in.", path=f"issues/{issue['id']}/"
+    )
 
 
 @dataclass(frozen=True)
@@ -261,13 +301,21 @@ def _with_debtors(pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row
     ]
 
 
-def _names(project: Row) -> dict[str, str]:
-    return {"id": str(project["id"]), "slug": str(project["slug"])}
+def _names(issue: Row) -> dict[str, str]:
+    """Id and slug of the project of an issue; empty where the answer has none."""
+    project = issue.get("project")
+    known = project if isinstance(project, dict) else {}
+    return {name: str(known.get(name) or "") for name in ("id", "slug")}
 
 
 def event_row(table: Table, run: Run, event: Row, project: Project) -> Row:
     """The event as it is loaded, with its issue, release, environment and level as columns."""
-    tags = {tag.get("key"): tag.get("value") for tag in event.get("tags") or () if isinstance(tag, dict)}
+    listed = event.get("tags")
+    tags = {
+        str(tag.get("key")): tag.get("value")
+        for tag in (listed if isinstance(listed, list) else ())
+        if isinstance(tag, dict)
+    }
     return table_row(
         table,
         run,

@@ -22,7 +22,7 @@ from . import errors
 from .client import Row
 from .endpoints import DASHBOARDS, MONITORS, REPOSITORIES, TEAMS
 from .limits import wanted_until
-from .rows import table_row
+from .rows import table_rows
 from .run import Run
 from .selection import Refusals
 from .settings import MOST_TAG_VALUES, PAGE_SIZE, PROJECTS_PER_REQUEST
@@ -61,7 +61,7 @@ def read_children(
     """
     for parent, page in streamed(run, partial(_read, table, run), parents):
         if not isinstance(page, Ended):
-            yield parent, [table_row(table, run, row, **parent.columns) for row in page]
+            yield parent, table_rows(table, run, page, **parent.columns)
         elif isinstance(page.error, errors.SentryRequestError):
             refusals.note(" ".join(parent.path.values()), page.error)
             refusals.projects.add(str(parent.columns.get("project_id")))
@@ -257,7 +257,9 @@ def _monitors(run: Run) -> Iterator[Parent]:
 
 
 def _listed(table: Table, run: Run) -> list[Row]:
-    return [row for page in _read(table, run, Parent({}, {})) for row in page]
+    """Rows of a listing that have an id: what lies below them can be asked for."""
+    rows = (row for page in _read(table, run, Parent({}, {})) for row in page)
+    return run.rejects.with_key(table, rows, "id")
 
 
 _LISTED: Mapping[ParentKind, Callable[[Run], Iterator[Parent]]] = MappingProxyType(

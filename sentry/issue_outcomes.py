@@ -56,7 +56,8 @@ class Outcomes:
                 self._path.open("a", encoding="utf-8").close()  # a failure comes before anything is sent
             except OSError as error:
                 raise SentryConfigurationError(
-                    f"The file of outcomes {self._path} cannot be written: {error.strerror}. Nothing was sent."
+                    f"The file of outcomes {self._path} cannot be written: {error.strerror}. Nothing was sent. "
+                    "Name a file in a folder that exists."
                 ) from None
 
     def add(

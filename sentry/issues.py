@@ -21,14 +21,14 @@ from .client import Page, Row
 from .endpoints import ISSUES
 from .fanout import Parent, read_children
 from .progress import Progress
-from .rows import table_row
+from .rows import once, table_row
 from .run import Project, Run
 from .scans import in_smaller_windows, is_divisible, until_settled
 from .selection import Refusals, Selection, read_projects
 from .settings import PAGE_SIZE
 from .table import Table
 from .vanished import read_vanished
-from .windows import Window, floor_seconds, parse_time
+from .windows import Window, floor_seconds, likely_time
 
 _NUMBERS = ("count", "userCount", "firstSeen", "lastSeen")
 
@@ -87,12 +87,15 @@ def read_of_issues(table: Table, run: Run, progress: Progress) -> Iterator[list[
             return
         progress.start_over_for("tag_keys", run.tag_keys)
     refusals, asked = Refusals(run), 0
+    seen: set[tuple[object, ...]] = (
+        set()
+    )  # values of a tag may become equal when what is personal is taken out
     progress.hold()
     for issues in seen_issues(run, progress):
         parents = [parent for issue in issues for parent in _parents(table, run, issue)]
         asked += len(parents)
         for _, rows in read_children(table, run, parents, refusals):
-            yield rows
+            yield list(once(table, rows, seen)) if table.parent == "issue tag" else rows
     refusals.conclude(asked)
     progress.settle(refusals.projects)
     progress.finish()
@@ -150,7 +153,7 @@ def _from_organization(
             scope=ISSUES.scope,
             divisible=is_divisible(window),
         )
-        for rows in until_settled(pages, seen):
+        for rows in until_settled(pages, seen, partial(run.rejects.with_key, ISSUES)):
             yield [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
 
     return read_projects(run, progress, plan, read)
@@ -168,8 +171,8 @@ def _from_old_server(
         whole = progress.wanted in windows
         pages = partial(_old_pages, run, project, query, windows[0].start, whole=whole)
         try:
-            for rows in until_settled(pages, seen):
-                found = [row for row in rows if any(_seen_within(row, window) for window in windows)]
+            for rows in until_settled(pages, seen, partial(run.rejects.with_key, ISSUES)):
+                found = [row for row in rows if any(_seen_within(row, window, run.now) for window in windows)]
                 yield [{**row, **_lifetime_numbers(row)} for row in found]
         except errors.SentryRequestError as refusal:
             refusals.note(project.id, refusal)
@@ -184,7 +187,9 @@ def _old_pages(run: Run, project: Project, query: str, earliest: int, *, whole: 
     params = {"query": query, "statsPeriod": "", "sort": "new" if whole else "date", "limit": str(PAGE_SIZE)}
     for page in run.client.pages(_project_path(run, project.slug), params, scope=ISSUES.scope):
         yield page
-        seconds = [second for row in page.rows if (second := _second(row.get("lastSeen"))) is not None]
+        seconds = [
+            second for row in page.rows if (second := _second(row.get("lastSeen"), run.now)) is not None
+        ]
         if not whole and max(seconds, default=earliest) < earliest:
             return
 
@@ -234,11 +239,11 @@ def _object(value: Any) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def _seen_within(issue: Row, window: Window) -> bool:
-    first, last = _second(issue.get("firstSeen")), _second(issue.get("lastSeen"))
+def _seen_within(issue: Row, window: Window, now: int) -> bool:
+    first, last = _second(issue.get("firstSeen"), now), _second(issue.get("lastSeen"), now)
     return last is None or (last >= window.start and (first is None or first < window.end))
 
 
-def _second(value: Any) -> int | None:
-    time = parse_time(value)
+def _second(value: Any, now: int) -> int | None:
+    time = likely_time(value, now)
     return None if time is None else floor_seconds(time)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from .client import Row
 from .endpoints import ORGANIZATIONS, PROJECTS
 from .fanout import Parent, pages_of, parents_of, read_children
-from .rows import table_row
+from .rows import once, table_rows
 from .run import Run
 from .selection import Refusals
-from .table import Table, column_name
+from .table import Table
 
 
 def read_listing(table: Table, run: Run) -> Iterator[list[Row]]:
@@ -25,7 +25,7 @@ def read_listing(table: Table, run: Run) -> Iterator[list[Row]]:
     """
     seen: set[tuple[object, ...]] = set()
     for rows in _below_parents(table, run) if table.parent else _of_organization(table, run):
-        yield list(_once(table, rows, seen))
+        yield list(once(table, rows, seen))
 
 
 def _below_parents(table: Table, run: Run) -> Iterator[list[Row]]:
@@ -39,7 +39,7 @@ def _below_parents(table: Table, run: Run) -> Iterator[list[Row]]:
 
 def _of_organization(table: Table, run: Run) -> Iterator[list[Row]]:
     for page in _pages(table, run):
-        yield [table_row(table, run, row) for row in page]
+        yield table_rows(table, run, page)
 
 
 def _pages(table: Table, run: Run) -> Iterable[list[Row]]:
@@ -48,13 +48,3 @@ def _pages(table: Table, run: Run) -> Iterable[list[Row]]:
     if table is PROJECTS:
         return [run.project_rows]
     return pages_of(table, run, Parent({}, {}))
-
-
-def _once(table: Table, rows: Iterable[Row], seen: set[tuple[object, ...]]) -> Iterator[Row]:
-    """Each key once: rows that move between two pages come twice."""
-    for row in rows:
-        named = {column_name(name): value for name, value in row.items()}
-        key = tuple(str(named.get(name)) for name in table.key)
-        if key not in seen:
-            seen.add(key)
-            yield row

@@ -9,13 +9,13 @@ from . import errors
 from .client import Row
 from .fanout import Parent, in_parallel, parents_of, path_of
 from .progress import Progress
-from .rows import table_row
+from .rows import table_rows
 from .run import Run
 from .scans import Scan, until_settled
 from .selection import Refusals, Selection, read_projects
 from .settings import PAGE_SIZE
 from .table import Table
-from .windows import Window, parse_time
+from .windows import Window, likely_time
 
 
 def read_checkins(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -33,16 +33,16 @@ def read_checkins(table: Table, run: Run, progress: Progress) -> Iterator[list[R
     def read(parent: Parent) -> list[Row]:
         scan = _checkins(table, run, parent)
         windows = plan[parent.columns["monitor_id"]]
-        found = [row for window in windows for rows in scan.read(window) for row in rows]
-        return [table_row(table, run, row, **parent.columns) for row in found]
+        return [row for window in windows for rows in scan.read(window) for row in rows]
 
     for parent, outcome in in_parallel(run, read, parents):
         monitor_id = parent.columns["monitor_id"]
         try:
-            yield outcome()
+            rows = outcome()
         except errors.SentryRequestError as refusal:
             refusals.note(monitor_id, refusal)
             continue
+        yield table_rows(table, run, rows, **parent.columns)
         for window in plan[monitor_id]:
             progress.cover([monitor_id], window)
     refusals.conclude(len(parents))
@@ -63,8 +63,8 @@ def read_replays(table: Table, run: Run, progress: Progress) -> Iterator[list[Ro
     def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         params = {"project": selection, "per_page": str(PAGE_SIZE), **window.parameters()}
         pages = partial(run.client.pages, path, params, scope=table.scope, rows_at=table.answer)
-        for rows in until_settled(pages, seen):
-            yield [table_row(table, run, row) for row in rows]
+        for rows in until_settled(pages, seen, partial(run.rejects.with_key, table)):
+            yield table_rows(table, run, rows)
 
     yield from read_projects(run, progress, progress.plan(run.project_ids, sweeps=False), read)
     progress.finish()
@@ -76,6 +76,7 @@ def _checkins(table: Table, run: Run, parent: Parent) -> Scan:
         path=path_of(table, run, parent.path),
         scope=table.scope,
         key_of=lambda row: str(row["id"]),
-        time_of=lambda row: parse_time(row.get("dateAdded") or row.get("dateCreated")),
+        usable=lambda rows: run.rejects.with_key(table, rows, "id"),
+        time_of=lambda row: likely_time(row.get("dateAdded") or row.get("dateCreated"), run.now),
         params={"per_page": str(PAGE_SIZE)},
     )

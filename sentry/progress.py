@@ -79,7 +79,9 @@ class Progress:
         start = self._choices.start
         first = self._now - HISTORY_DAYS * DAY if start is None else floor_seconds(start)
         if first >= self._now:
-            raise SentryConfigurationError(f"start_date {sentry_time(first)} UTC lies in the future.")
+            raise SentryConfigurationError(
+                f"start_date {sentry_time(first)} UTC lies in the future. Give an earlier one."
+            )
         return Window(first, self._now)
 
     @property
@@ -104,6 +106,11 @@ class Progress:
         return self._disposition == "append"
 
     @property
+    def merges(self) -> bool:
+        """Whether rows that are given once more do no harm."""
+        return self._disposition == "merge"
+
+    @property
     def swept(self) -> tuple[Window, set[str]]:
         """What a sweep has read whole, but for what the server may have forgotten, and of which projects."""
         whole = {project_id for project_id, window in self._read if window == self._swept}
@@ -112,7 +119,7 @@ class Progress:
     @property
     def marks(self) -> bool:
         """Whether rows that a sweep does not show any more are to be marked: they stay only under merge."""
-        return bool(self._due) and self._disposition == "merge"
+        return bool(self._due) and self.merges
 
     def plan(self, project_ids: Iterable[str], *, sweeps: bool = True) -> Plan:
         """What this run reads of each project, oldest first: all that is wanted in a sweep, else what is missing.
@@ -159,8 +166,8 @@ class Progress:
         stuck = self._stuck()
         projects = {
             project_id: Reading(
-                missing=windows,
-                owed=history(self.wanted, self._windows(project_id)),
+                missing=[part for window in windows for part in subtract(window, self._failed(project_id))],
+                owed=history(self.wanted, [*self._windows(project_id), *self._failed(project_id)]),
                 is_fresh=self._is_fresh(project_id),
                 is_stuck=project_id in stuck,
             )
@@ -168,7 +175,8 @@ class Progress:
         }
         long, others = whose_turn(projects)
         if self._state.get("reads_whole") or not long:
-            self._state.pop("tried", None)
+            for name in ("tried", "failed"):
+                self._state.pop(name, None)
             return self._forget_lost(missing)
         long = self._forget_lost(long)
         hours = self._run.count(sorted(long), span_of(long)) if any(long.values()) else {}
@@ -201,7 +209,7 @@ class Progress:
             project_id
             for project_id, windows in tried.items()
             for start, end in windows
-            if subtract(Window(start, end), self._windows(project_id))
+            if subtract(Window(start, end), [*self._windows(project_id), *self._failed(project_id)])
         }
         not_tried_again = {
             project_id for project_id in self._state.get("stuck", ()) if not tried.get(project_id)
@@ -262,6 +270,15 @@ class Progress:
         for project_ids, window in held:
             self.cover([project_id for project_id in project_ids if project_id not in without], window)
         self._due -= set(without)
+
+    def note_failed(self, project_id: str, window: Window) -> None:
+        """Note that a window cannot be read: the rest of a long history goes first, then it is tried again."""
+        if self._exact is None and self._choices.again is None:
+            failed: dict[str, list[list[int]]] = self._state.setdefault("failed", {})
+            failed.setdefault(project_id, []).append([window.start, window.end])
+
+    def _failed(self, project_id: str) -> list[Window]:
+        return [Window(start, end) for start, end in self._state.get("failed", {}).get(project_id, ())]
 
     def start_over_for(self, name: str, values: Collection[str]) -> None:
         """Read everything again if what is asked for has grown since the last run."""

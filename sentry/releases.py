@@ -16,13 +16,14 @@ from .client import Row
 from .endpoints import RELEASES
 from .fanout import Parent, read_children
 from .progress import Progress
-from .rows import table_row, unseen
+from .rows import table_rows, unseen
 from .run import Run
 from .scans import Scan
 from .selection import Refusals, Selection, read_projects, read_selections
 from .settings import FIRST_RELEASE, PAGE_SIZE, RECENT_RELEASE_SECONDS, SWEEP_SLACK_SECONDS
+from .storable import storable
 from .table import Table
-from .windows import Window, floor_seconds, parse_time
+from .windows import Window, floor_seconds, likely_time, parse_time
 
 
 def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
@@ -35,7 +36,7 @@ def read_releases(table: Table, run: Run, progress: Progress) -> Iterator[list[R
 
     def read(window: Window, selection: Selection) -> Iterator[list[Row]]:
         for rows in _scan(run, selection).read(window):
-            yield [table_row(table, run, row) for row in unseen(rows, "version", seen)]
+            yield table_rows(table, run, unseen(rows, "version", seen))
 
     yield from read_projects(run, progress, progress.plan(run.project_ids), read)
     progress.finish()
@@ -94,7 +95,8 @@ def _is_recent(release: Row, run: Run) -> bool:
 
 
 def _fingerprint(release: Row) -> str:
-    return hashlib.blake2s(orjson.dumps(release, option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
+    written = orjson.dumps(storable(release)[0], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2s(written, digest_size=6).hexdigest()
 
 
 def releases_path(run: Run) -> str:
@@ -109,7 +111,8 @@ def _scan(run: Run, selection: Selection) -> Scan:
         path=releases_path(run),
         scope=RELEASES.scope,
         key_of=lambda row: str(row["version"]),
-        time_of=lambda row: parse_time(row.get("dateCreated")),
+        usable=lambda rows: run.rejects.with_key(RELEASES, rows, "version"),
+        time_of=lambda row: likely_time(row.get("dateCreated"), run.now),
         params={"project": selection, "status": "", "sort": "date", "per_page": str(PAGE_SIZE)},
         ordered=not run.organization.may_be_old_server,
     )

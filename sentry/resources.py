@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import dlt
+import orjson
 from dlt.common.schema.typing import TColumnSchema
 from dlt.extract import DltResource
 
@@ -20,19 +22,39 @@ from .endpoints import EVENTS
 from .events import read_events, read_issue_events, unknown_documents
 from .issues import read_issues, read_of_issues
 from .listings import read_listing
+from .log import logger
 from .monitoring import read_checkins, read_replays
 from .progress import Progress
 from .releases import read_of_releases, read_releases
+from .rows import table_row
 from .run import CurrentRun, Project, Run
-from .selection import UNREADABLE
+from .selection import UNREADABLE, note_failure
 from .settings import CHANGING_LOOKBACK_SECONDS, FIRST_RELEASE
-from .table import Table, column_name
+from .table import Table, column_name, moment, text
 from .usage import read_days
 
 Pages = Iterator[list[Row]]
 
 SKIPPED = "_sentry_skipped"
 """The table that says which tables could not be read, when last, and why."""
+
+REJECTED = "_sentry_rejected"
+"""The table with rows that lack their key, and so cannot be told from others."""
+
+_ASIDE = {
+    SKIPPED: (
+        text("table_name", "The table"),
+        text("reason", "Why it could not be read"),
+        moment("skipped_at", "When last"),
+    ),
+    REJECTED: (
+        text("table_name", "Where the row belongs"),
+        text("row_id", "A hash of the row"),
+        text("reason", "Why it cannot be loaded"),
+        text("row", "The row, as JSON"),
+        moment("rejected_at", "When last"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -134,36 +156,64 @@ def _guarded(
     run.once(("metrics", table.name), metrics.clear)  # dlt keeps those of an earlier run of the same source
     given = 0
     try:
-        for page in read(run):
+        for page in _shaped(table, read(run)):
             given += len(page)
             yield page
+            yield from _rejected(run, resource)
     except errors.SentryRequestError as refusal:
-        # servers before Snuba fail for good where they would need it
-        fails_for_good = refusal.status == 500 and run.is_before_organization_issues
-        if not isinstance(refusal, UNREADABLE) and not fails_for_good:
-            raise
         # a replaced table would be emptied by it, and rows appended so far would come again
         if run.strict or disposition == "replace" or (disposition == "append" and given):
             raise
+        # servers before Snuba fail for good where they would need it
+        fails_for_good = refusal.status == 500 and run.is_before_organization_issues
         skipped = metrics.setdefault("skipped", {})
-        skipped[project or ""] = str(refusal)
-        what = f"{table.name} of project {project}" if project else table.name
-        run.warn_once(f"Skipped {what}: {refusal} What was loaded before stays.")
+        if isinstance(refusal, UNREADABLE) or fails_for_good:
+            skipped[project or ""] = str(refusal)
+            what = f"{table.name} of project {project}" if project else table.name
+            run.warn_once(f"Skipped {what}: {refusal} What was loaded before stays.")
+        else:
+            note_failure(run, table.name, f"project {project}" if project else "", refusal)
         if project is None or len(skipped) == len(run.projects):
             yield _skipped(table, resource, refusal)
     finally:
-        tally = run.tally
-        metrics["requests_of_run"] = tally.requests
-        metrics["rate_limited_of_run"] = tally.refused
-        metrics["seconds_waited_of_run"] = round(tally.waited, 1)
+        _note_metrics(run, metrics)
+    yield from _rejected(run, resource)
     if not given and not _is_upserted(resource):
         yield dlt.mark.materialize_table_schema()
+
+
+def _shaped(table: Table, pages: Pages) -> Pages:
+    """The pages; where an answer is not what Sentry documents, the error says so.
+
+    Raises:
+        SentryResponseError: An answer has another shape.
+    """
+    try:
+        yield from pages
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+        logger.debug("An answer of another shape:", exc_info=True)
+        raise errors.SentryResponseError(
+            f"An answer has not the shape that Sentry documents ({type(problem).__name__}). The debug log says "
+            "where.",
+            path=table.path,
+        ) from problem
+
+
+def _note_metrics(run: Run, metrics: dict[str, Any]) -> None:
+    tally = run.tally
+    metrics["load_id"] = run.load_id
+    metrics["requests_of_run"] = tally.requests
+    metrics["rate_limited_of_run"] = tally.refused
+    metrics["seconds_waited_of_run"] = round(tally.waited, 1)
+    metrics["values_replaced_of_run"] = run.replaced
 
 
 def _is_upserted(resource: DltResource) -> bool:
     """Whether rows get their id from their key, which dlt's marker of an empty table does not have."""
     hint: Any = resource.write_disposition
-    return isinstance(hint, dict) and hint.get("strategy") == "upsert"
+    is_chosen = isinstance(hint, dict) and hint.get("strategy") == "upsert"
+    # table formats know no other way to merge
+    return is_chosen or resource.compute_table_schema().get("table_format") in ("delta", "iceberg")
 
 
 def _check_naming() -> None:
@@ -182,22 +232,47 @@ def _check_naming() -> None:
 
 def _skipped(table: Table, resource: DltResource, refusal: errors.SentryRequestError) -> Any:
     """A row for the table of skipped tables."""
+    row = {"table_name": table.name, "reason": str(refusal), "skipped_at": datetime.now(UTC)}
+    return _aside(resource, SKIPPED, row)
+
+
+def _rejected(run: Run, resource: DltResource) -> Iterator[Any]:
+    """Rows for the table of rejected rows."""
+    for reject in run.rejects.take():
+        row = orjson.dumps(table_row(reject.table, run, reject.row), default=str)
+        run.warn_once(f"Rows of {reject.table.name} without their key are in {REJECTED}.")
+        yield _aside(
+            resource,
+            REJECTED,
+            {
+                "table_name": reject.table.name,
+                "row_id": hashlib.blake2s(row, digest_size=16).hexdigest(),
+                "reason": reject.reason,
+                "row": row.decode(),
+                "rejected_at": datetime.now(UTC),
+            },
+        )
+
+
+def _aside(resource: DltResource, name: str, row: Row) -> Any:
+    """A row for another table than that of its resource."""
     cursor = cursor_of(resource)
     if cursor is not None:
         cursor.advance(None)
     # a variant begins with the columns of its resource: they have no place there
-    resource.apply_hints(table_name=SKIPPED, columns={}, create_table_variant=True)
+    resource.apply_hints(table_name=name, columns={}, create_table_variant=True)
+    columns = _ASIDE[name]
     hints = dlt.mark.make_hints(
-        table_name=SKIPPED,
-        primary_key="table_name",
+        table_name=name,
+        primary_key=[column.name for column in columns if column.name in ("table_name", "row_id")],
         write_disposition="merge",
         columns={
-            "table_name": TColumnSchema(name="table_name", data_type="text", description="The table"),
-            "reason": TColumnSchema(name="reason", data_type="text", description="Why it could not be read"),
-            "skipped_at": TColumnSchema(name="skipped_at", data_type="timestamp", description="When last"),
+            column.name: TColumnSchema(
+                name=column.name, data_type=column.type, description=column.description
+            )
+            for column in columns
         },
     )
-    row = {"table_name": table.name, "reason": str(refusal), "skipped_at": datetime.now(UTC)}
     return dlt.mark.with_hints(row, hints, create_table_variant=True)
 
 
@@ -212,7 +287,18 @@ def _resource(table: Table, rows: Callable[..., Iterator[Any]], data_from: Any =
     if data_from is None:
         return dlt.resource(rows, **hints)
     # one level of nesting makes events__tags; everything else that is nested is declared as JSON
-    return dlt.transformer(rows, data_from=data_from, max_table_nesting=1, **hints)
+    return dlt.transformer(
+        rows, data_from=data_from, max_table_nesting=1, nested_hints={"tags": _TAG_HINTS}, **hints
+    )
+
+
+_TAG_HINTS = dlt.mark.make_nested_hints(
+    columns={
+        column.name: TColumnSchema(name=column.name, data_type=column.type, description=column.description)
+        for column in (text("key", "Key of the tag"), text("value", "Value of the tag, as text"))
+    }
+)
+"""Without them the first value of all decides: one that looks like a moment makes a column of moments."""
 
 
 def _with_cursor(resource: DltResource, table: Table, choices: Choices) -> DltResource:

@@ -20,9 +20,12 @@ from .client import Row, SentryClient
 from .config import Connection, region_base_url, server_identity
 from .counts import EventCounter, Hours
 from .endpoints import ISSUES, ORGANIZATIONS, PROJECTS
+from .failures import Failures
 from .limits import Tally
 from .log import logger
+from .privacy import Privacy
 from .refusals import server_time
+from .rejects import Rejects
 from .settings import ALL_ACCESSIBLE, CLOCK_TOLERANCE_SECONDS, PROJECTS_PER_REQUEST
 from .table import column_name
 from .windows import Window, floor_seconds
@@ -65,21 +68,34 @@ class Run:
         connection: Server, token, and what the user chose.
         tag_keys: The tag keys whose values are read.
         strict: Whether what cannot be read is an error.
+        privacy: What of people reaches the destination; None: all.
 
     Attributes:
         client: Reads the organization's data, at its region's host.
         organization: The organization.
         now: The pinned end of all windows, seconds since 1970, by the server's clock.
+        privacy: Takes out of rows what must not reach the destination.
+        rejects: Rows that cannot be loaded.
+        failures: What cannot be read although it should be.
+        replaced: How many values no destination could have stored as they came.
         load_id: Id of the load that it is part of; None outside of a pipeline.
 
     Raises:
         SentryError: The organization cannot be told or read.
     """
 
-    def __init__(self, connection: Connection, *, tag_keys: Sequence[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tag_keys: Sequence[str] = (),
+        strict: bool = False,
+        privacy: Privacy | None = None,
+    ) -> None:
         self.load_id: str | None = None
         self.tag_keys = tuple(tag_keys)
         self.strict = strict
+        self.privacy = privacy or Privacy()
         self._connection = connection
         self._home = SentryClient(connection)
         self._tally_before = self._home.governor.tally
@@ -102,6 +118,9 @@ class Run:
         self._lock = threading.RLock()
         self._warned: set[str] = set()
         self._known: dict[Hashable, Any] = {}
+        self.rejects = Rejects()
+        self.failures = Failures(self._check_server, strict=strict)
+        self.replaced = 0
         self._counter = EventCounter(
             self.client, self.organization.slug, is_old=self.organization.may_be_old_server
         )
@@ -122,6 +141,14 @@ class Run:
             if message not in self._warned:
                 self._warned.add(message)
                 logger.warning(message)
+
+    def _check_server(self) -> None:
+        self.client.get(f"organizations/{self.organization.slug}/", scope=ORGANIZATIONS.scope)
+
+    def count_replaced(self, values: int) -> None:
+        """Count values that no destination could have stored as they came."""
+        with self._lock:
+            self.replaced += values
 
     def once(self, name: Hashable, make: Callable[[], Value]) -> Value:
         """What ``make`` gave when it was first asked for under this name in this run."""
@@ -218,7 +245,9 @@ class Run:
     def _project_rows(self) -> list[Row]:
         path = PROJECTS.path.format(organization=self.organization.slug)
         found = {
-            str(row["id"]): row for page in self.client.listing(path, scope=PROJECTS.scope) for row in page
+            str(row["id"]): row
+            for page in self.client.listing(path, scope=PROJECTS.scope)
+            for row in self.rejects.with_key(PROJECTS, page, "id", "slug")
         }
         chosen = self._connection.projects
         if chosen is None:
@@ -270,7 +299,11 @@ class Run:
         An integration's token gets an empty list, so the answer about the organization itself stands in,
         cut to the fields that the list would show: the long form holds secrets.
         """
-        rows = {str(row["id"]): row for page in self._home.listing(ORGANIZATIONS.path) for row in page}
+        rows = {
+            str(row["id"]): row
+            for page in self._home.listing(ORGANIZATIONS.path)
+            for row in self.rejects.with_key(ORGANIZATIONS, page, "id")
+        }
         if self.organization.id not in rows:
             listed = {column.name for column in ORGANIZATIONS.columns}
             rows[self.organization.id] = {
@@ -299,10 +332,18 @@ class CurrentRun:
         connection: Server, token, and what the user chose.
         tag_keys: The tag keys whose values are read.
         strict: Whether what cannot be read is an error.
+        privacy: What of people reaches the destination; None: all.
     """
 
-    def __init__(self, connection: Connection, *, tag_keys: Sequence[str] = (), strict: bool = False) -> None:
-        self._make = partial(Run, connection, tag_keys=tag_keys, strict=strict)
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tag_keys: Sequence[str] = (),
+        strict: bool = False,
+        privacy: Privacy | None = None,
+    ) -> None:
+        self._make = partial(Run, connection, tag_keys=tag_keys, strict=strict, privacy=privacy)
         self._connection = connection
         self._lock = threading.Lock()
         self._load_id: str | None = None
@@ -321,6 +362,7 @@ class CurrentRun:
                 self._run = self._make()
                 self._run.load_id = load_id
                 _claim_state(self._run.organization, self._connection)
+                _note_privacy(self._run)
                 self._load_id = load_id
             return self._run
 
@@ -346,6 +388,18 @@ def _claim_state(organization: Organization, connection: Connection) -> None:
             "pipeline_name and dataset_name of its own. If it is the same server under a new address, let the "
             f"pipeline forget the old one: dlt pipeline {name or 'NAME'} drop --state-paths belongs_to."
         )
+
+
+def _note_privacy(run: Run) -> None:
+    """Keep in the state what becomes of personal data, and say when that is not what it was."""
+    state = dlt.current.source_state()
+    mark = run.privacy.mark
+    if state.setdefault("personal_data", mark) != mark:
+        run.warn_once(
+            "personal_data or its key is not what it was in the last load. Rows loaded before stay as they were, "
+            "until they are read again; events are not. Only --full-refresh makes all of them alike."
+        )
+        state["personal_data"] = mark
 
 
 def _pinned_end(response: requests.Response) -> int:

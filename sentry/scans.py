@@ -45,6 +45,7 @@ class Scan:
         scope: The scope that reading it takes.
         key_of: A row's key, unique in the listing.
         time_of: The moment by which the listing is ordered and windowed; None where a row has none.
+        usable: Gives those of some rows that have a key.
         other_time_of: What stands in for it where the server does not apply the window.
         params: Query parameters besides the window.
         cheap_params: The same for a look that only tells which rows there are.
@@ -58,6 +59,7 @@ class Scan:
     scope: str
     key_of: Callable[[Row], str]
     time_of: Callable[[Row], datetime | None]
+    usable: Callable[[list[Row]], list[Row]] = lambda rows: rows
     other_time_of: Callable[[Row], datetime | None] = lambda _: None
     params: Parameters = field(default_factory=lambda: MappingProxyType({}))
     cheap_params: Parameters = field(default_factory=lambda: MappingProxyType({}))
@@ -234,18 +236,19 @@ class Scan:
             yield from self._pages(window, params)
             return
         for page in self.client.pages(self.path, params, scope=self.scope):
-            yield page
+            yield replace(page, rows=self.usable(page.rows))
             if self.ordered and max(self.seconds(page.rows), default=window.start) < window.start:
                 return
 
     def _pages(self, window: Window, params: Parameters) -> Iterator[Page]:
-        return self.client.pages(
+        for page in self.client.pages(
             self.path,
             {**params, **window.parameters()},
             scope=self.scope,
             rows_at=self.rows_at,
             divisible=is_divisible(window),
-        )
+        ):
+            yield replace(page, rows=self.usable(page.rows))
 
     def _ignores(self, window: Window, page: Page) -> bool:
         """Whether rows lie outside the window: then this server does not know ``start`` and ``end``.
@@ -291,7 +294,9 @@ def in_smaller_windows(window: Window, read: Callable[[Window], Iterator[Item]])
             yield from in_smaller_windows(half, read)
 
 
-def until_settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterator[list[Row]]:
+def until_settled(
+    pages: Callable[[], Iterator[Page]], seen: set[str], usable: Callable[[list[Row], str], list[Row]]
+) -> Iterator[list[Row]]:
     """All pages, again while that shows a row that had moved from a page to come to one that was read.
 
     An issue moves so when the server forgets its first event in the window, or when others of the same second
@@ -300,11 +305,12 @@ def until_settled(pages: Callable[[], Iterator[Page]], seen: set[str]) -> Iterat
     Args:
         pages: Reads all of them.
         seen: The ids that were given before; those given here are added.
+        usable: Gives those of some rows that have a field.
     """
     for _ in range(MAX_PASSES):
         count = fresh = 0
         for page in pages():
-            rows = unseen(page.rows, "id", seen)
+            rows = unseen(usable(page.rows, "id"), "id", seen)
             count, fresh = count + 1, fresh + len(rows)
             yield rows
         if count <= 1 or not fresh:

@@ -15,6 +15,7 @@ import dlt
 from . import errors
 from .choices import disposition_of
 from .client import Row
+from .failures import FAILED, may_be_about_one_thing
 from .log import logger
 from .progress import Progress, by_window
 from .run import Run
@@ -28,8 +29,26 @@ Selection = tuple[str, ...]
 """Values of the ``project`` parameter."""
 
 
+def note_failure(run: Run, table: str, what: str, failure: errors.SentryRequestError) -> None:
+    """Pass over something of a table that fails for good; the metrics then say so.
+
+    Args:
+        run: The extraction.
+        table: The table.
+        what: What of it; the empty text: all of it.
+        failure: Why it cannot be read.
+
+    Raises:
+        SentryRequestError: The failure, where it must not be passed over.
+    """
+    run.failures.pass_over(f"{table} of {what}" if what else table, failure)
+    dlt.current.resource_metrics().setdefault(FAILED, {})[what] = str(failure)
+
+
 class Refusals:
     """Parents of a table that cannot be read: skipped and counted, an error only if it is all of them.
+
+    Those without access are skipped with a warning; a parent that fails for good makes the run a failed one.
 
     Where the user wants strictness, or where the table is replaced and would lose their rows, none is skipped.
 
@@ -38,19 +57,29 @@ class Refusals:
     """
 
     def __init__(self, run: Run) -> None:
-        self._tolerates = not run.strict and disposition_of(dlt.current.resource()) != "replace"
+        resource = dlt.current.resource()
+        self._run = run
+        self._table = resource.name
+        disposition = disposition_of(resource)
+        self._tolerates = not run.strict and disposition != "replace"
+        self._merges = disposition == "merge"
         self._metrics = dlt.current.resource_metrics()
         self._refused: dict[str, errors.SentryRequestError] = {}
+        self._skipped = 0
         self.projects: set[str] = set()
         """Ids of the projects that refused parents lie in."""
 
     def note(self, parent: str, refusal: errors.SentryRequestError) -> None:
-        """Count a parent without access; any other refusal is raised.
+        """Count a parent that cannot be read.
 
         Raises:
-            SentryRequestError: The refusal, where it is not about access or must not be skipped.
+            SentryRequestError: The refusal, where it must not be skipped.
         """
-        if not (self._tolerates and isinstance(refusal, UNREADABLE)):
+        if isinstance(refusal, UNREADABLE) and self._tolerates:
+            self._skipped += 1
+        elif self._merges:
+            note_failure(self._run, self._table, parent, refusal)
+        else:  # what was read of it so far would be added once more by the next run
             raise refusal
         self._refused[parent] = refusal
 
@@ -69,8 +98,9 @@ class Refusals:
         first = next(iter(self._refused.values()))
         if len(self._refused) == parents:
             raise first
-        logger.warning("%s of %s cannot be read, such as: %s", len(self._refused), parents, first)
-        self._metrics.setdefault("skipped", {})[f"{len(self._refused)} of {parents}"] = str(first)
+        if self._skipped:
+            logger.warning("%s of %s cannot be read, such as: %s", self._skipped, parents, first)
+            self._metrics.setdefault("skipped", {})[f"{self._skipped} of {parents}"] = str(first)
 
 
 def read_projects(
@@ -119,7 +149,9 @@ def _read_selection(
     """Read projects together, or one by one where the server refuses that; returns which could be read."""
     try:
         yield from read(selection)
-    except (errors.SentryPermissionError, errors.SentryBadRequestError) as refusal:
+    except errors.SentryRequestError as refusal:
+        if not _may_be_about_a_project(refusal):
+            raise
         if selection == (ids[0],):
             refusals.note(ids[0], refusal)
             return []
@@ -130,11 +162,18 @@ def _read_selection(
     for project_id in ids:
         try:
             yield from read((project_id,))
-        except errors.SentryPermissionError as refusal:
+        except errors.SentryRequestError as refusal:
+            if not _may_be_about_a_project(refusal):
+                raise
             refusals.note(project_id, refusal)
         else:
             covered.append(project_id)
     return covered
+
+
+def _may_be_about_a_project(refusal: errors.SentryRequestError) -> bool:
+    """Whether the other projects may be read when they are asked for alone."""
+    return isinstance(refusal, errors.SentryPermissionError) or may_be_about_one_thing(refusal)
 
 
 def selections(run: Run, project_ids: list[str]) -> Iterator[tuple[Selection, list[str]]]:

@@ -15,14 +15,30 @@ PAGE_SIZE = 100
 FULL_PAGE_SIZE = 10
 """Full event bodies in a page, whatever is asked for."""
 
-READ_BYTES = 1 << 20
-"""Of an answer, read at once: a page of full events is some 240 KB."""
+READ_BYTES = 1 << 18
+"""Of an answer, read or unpacked at once: a page of full events is some 240 KB."""
+
+MAX_RESPONSE_MEGABYTES = 256
+"""Of one answer, read at the most: an old server's page of 100 events of a megabyte each has 100."""
+
+MEGABYTE = 1_000_000
+
+TIMEOUTS_PER_BODY = 5
+"""A body may take so many times dlt's ``request_timeout``, which itself starts anew with each byte that comes. Of
+300 s in all, a page of full events (240 KB) leaves room for lines of 1 KB a second; a bound on each minute's bytes
+would let a server that keeps just above it hold a thread for days."""
+
+MAX_REDIRECTS = 5
+"""One leads to a renamed project."""
 
 READ_AT_ONCE = 50_000
 """Events of a window that are read and checked together: their ids take some 20 MB."""
 
 IDS_PER_SLICE = 500
 """Ids that are listed one page after the other, while other windows are listed beside them."""
+
+MOST_PAGES_IN_VAIN = 100
+"""Pages in a row that are empty, or the page before once more: Sentry has a few of them, but not so many."""
 
 SLICE_PAGES = 5
 """Pages of a window that are read one after the other, while other windows are read beside it."""
@@ -38,6 +54,9 @@ RECENT_RELEASE_SECONDS = 30 * 86_400
 
 LOOKBACK_SECONDS = 3600
 """Read again by each run: events are indexed late by seconds to minutes, an hour is ample for servers."""
+
+TAIL_STEPS = 12
+"""The look-back in steps of five minutes: it is read again from the first one on that holds other events."""
 
 SWEEP_INTERVAL_HOURS = 24
 """Resolving or assigning an issue moves no cursor, so all issues are read again once a day."""
@@ -93,6 +112,12 @@ IDS_PER_REQUEST = 50
 MARKED_AGAIN_SECONDS = 7 * 86_400
 """Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
 
+DEEPEST_NESTING = 240
+"""JSON deeper than this becomes text: orjson, with which dlt writes, stops at 254 levels."""
+
+MOST_FAILURES = 50
+"""What a run passes over at the most: each failure has cost all attempts, half a minute with dlt's settings."""
+
 FAILURES_BEFORE_STOP = 5
 """Changes that fail one after the other, none between them succeeding: then it is not about their issues."""
 
@@ -128,6 +153,9 @@ PAGES_PER_CHECK = 9
 
 CLOCK_TOLERANCE_SECONDS = 300
 """A clock further from Sentry's than this gets a warning."""
+
+RELAY_MEGABYTES = 1
+"""The most that is read of an answer to an event that was sent: it has some 100 bytes."""
 
 MAX_RATE_LIMIT_WAIT = 120.0
 """Sentry's windows last up to 60 s; a reset further away is not believed."""

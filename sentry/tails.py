@@ -1,4 +1,4 @@
-"""What the newest hour held when it was read: while Sentry names the same events, it is not read again."""
+"""What the newest hour held when it was read: up to where Sentry names the same events, it is not read again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 from typing import Any
 
 from .event_ids import Ids
-from .windows import Window
+from .settings import TAIL_STEPS
+from .windows import Window, even_parts
 
 
 class Tails:
@@ -22,12 +23,14 @@ class Tails:
         self._lookback = lookback
 
     def unchanged(self, project_id: str, window: Window, ids: Ids) -> int:
-        """From when on a window has to be read: its start, or where what was read before still is as it was."""
-        start, end, digest = self._noted.get(project_id, (0, 0, ""))
-        is_look_back = start == window.start and start < end <= window.end
-        if is_look_back and digest == _digest(Window(start, end), ids):
-            return int(end)
-        return window.start
+        """From when on a window has to be read: up to there it holds what it held when it was read before."""
+        start, end, digests = self._noted.get(project_id, (0, 0, []))
+        if start != window.start or not start < end <= window.end:
+            return window.start
+        for part, digest in zip(_steps(Window(start, end)), digests, strict=True):
+            if _digest(part, ids) != digest:
+                return part.start
+        return int(end)
 
     def note(self, project_id: str, window: Window, ids: Ids | None) -> None:
         """Note what a window that was read ends with; None where that is not known."""
@@ -35,7 +38,13 @@ class Tails:
         if ids is None or tail.start < window.start:
             self._noted.pop(project_id, None)
         else:
-            self._noted[project_id] = [tail.start, tail.end, _digest(tail, ids)]
+            digests = [_digest(part, ids) for part in _steps(tail)]
+            self._noted[project_id] = [tail.start, tail.end, digests]
+
+
+def _steps(tail: Window) -> list[Window]:
+    """A tail in parts, oldest first: most of what comes late is late by seconds or minutes."""
+    return even_parts(tail, TAIL_STEPS)[::-1]
 
 
 def _digest(window: Window, ids: Ids) -> str:
@@ -44,4 +53,4 @@ def _digest(window: Window, ids: Ids) -> str:
         for event_id, known in ids.items()
         if window.start <= known.second < window.end
     )
-    return hashlib.sha256(" ".join(inside).encode()).hexdigest()[:32]
+    return hashlib.sha256(" ".join(inside).encode()).hexdigest()[:16]

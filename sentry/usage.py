@@ -15,7 +15,7 @@ from . import errors
 from .client import Row
 from .fanout import in_parallel, path_of
 from .progress import Progress
-from .rows import table_row
+from .rows import table_rows
 from .run import Project, Run
 from .selection import Refusals
 from .settings import HISTORY_DAYS
@@ -46,15 +46,15 @@ def read_days(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]
     def rows_of(project: Project) -> list[Row]:
         days = union(_whole_days(window, run, progress) for window in plan[project.id])
         parts = [part for window in days for part in _parts(window)]
-        found = _newest_first(partial(read, table, run, project), parts, table, run)
-        return [table_row(table, run, row, project_id=project.id, project_slug=project.slug) for row in found]
+        return list(_newest_first(partial(read, table, run, project), parts, table, run))
 
     for project, outcome in in_parallel(run, rows_of, run.projects):
         try:
-            yield outcome()
+            rows = outcome()
         except errors.SentryRequestError as refusal:
             refusals.note(project.id, refusal)
             continue
+        yield table_rows(table, run, rows, project_id=project.id, project_slug=project.slug)
         for window in plan[project.id]:
             progress.cover([project.id], window)
     refusals.conclude(len(run.projects))

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from .settings import FIRST_RELEASE
+
 HOUR = 3600
 
 DAY = 86_400
@@ -70,6 +72,20 @@ def parse_time(value: Any) -> datetime | None:
     except ValueError:
         return None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def likely_time(value: Any, now: int) -> datetime | None:
+    """A moment at which something can have happened; None for what is none.
+
+    A row that says it is of the year 1 or 9999 is not outside of the window that the server shows it in: nobody
+    knows when it was.
+
+    Args:
+        value: As Sentry writes it.
+        now: The present, in seconds since 1970.
+    """
+    moment = parse_time(value)
+    return moment if moment and FIRST_RELEASE <= floor_seconds(moment) <= now + DAY else None
 
 
 def _microseconds(moment: datetime) -> int:

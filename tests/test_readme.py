@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from deltalake import DeltaTable
 
 from sandbox import Sandbox
 from sandbox.access import READ_SCOPES
@@ -63,6 +64,9 @@ def test_python_blocks_run(code: str, environment: dict[str, str], tmp_path: Pat
         check=False,
     )
     assert run.returncode == 0, run.stderr[-2000:]
+    if "delta" in code:
+        assert DeltaTable(str(tmp_path / "lake" / "sentry_data" / "issues")).to_pyarrow_table().num_rows > 0
+        return
     if "duckdb" not in code:  # rows back to Sentry
         assert re.search(r"'(refused|accepted)': \d", run.stdout)
         return
@@ -71,9 +75,15 @@ def test_python_blocks_run(code: str, environment: dict[str, str], tmp_path: Pat
     assert count[0] > 0
 
 
-def test_sql_blocks_answer(environment: dict[str, str], tmp_path: Path) -> None:
-    load = [sys.executable, "sentry_pipeline.py"]
-    subprocess.run(load, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+def test_sql_blocks_answer(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lake,) = (code for code in blocks("python") if 'table_format="delta"' in code)
+    files = lake.replace("table_format", "loader_file_format").replace("delta", "parquet")
+    for load in (["sentry_pipeline.py"], ["-c", files]):
+        command = [sys.executable, *load]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    monkeypatch.chdir(tmp_path)
     with duckdb.connect(str(tmp_path / "sentry.duckdb"), read_only=True) as connection:
         for statement in re.split(r";\s*$", "".join(blocks("sql")), flags=re.MULTILINE):
             if statement.strip():
@@ -118,5 +128,8 @@ def test_the_settings_listed_are_those_of_the_source() -> None:
     configured = set(re.findall(r"^# (\w+) = ", (ROOT / ".dlt" / "config.toml").read_text(), re.MULTILINE))
     signature = re.findall(r"^    (\w+): .*= ", (ROOT / "sentry" / "__init__.py").read_text(), re.MULTILINE)
     assert described >= set(signature) - {"auth_token"}
+    secrets = {"auth_token", "personal_data_key"}
+    example = (ROOT / ".dlt" / "example.secrets.toml").read_text()
+    assert all(f"{name} = " in example for name in secrets)
     assert configured <= set(signature)
-    assert configured >= set(signature) - {"auth_token", "end_date", "allow_insecure"}
+    assert configured >= set(signature) - {*secrets, "end_date", "allow_insecure"}

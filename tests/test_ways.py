@@ -134,6 +134,24 @@ def test_a_run_with_nothing_new_asks_once_for_all_of_twenty_projects(
     warehouse.assert_events_equal_truth(server)
 
 
+def test_of_the_look_back_only_the_part_behind_the_first_late_event_is_read_again(
+    serve: Callable[..., Sandbox], warehouse: Warehouse
+) -> None:
+    server = serve(projects=1, issues=1, events=0)
+    (project,), (issue,) = server.world.projects, server.world.issues
+    for minutes in range(1, 59):
+        server.world.add_event(project=project, issue=issue, at=NOW - timedelta(minutes=minutes))
+    warehouse.load(server, "events")
+    server.world.add_event(project=project, issue=issue, at=NOW - timedelta(minutes=2))
+    server.world.advance(seconds=600)
+    server.world.add_event(project=project, issue=issue, at=server.world.now - timedelta(minutes=1))
+    server.clear_requests()
+    warehouse.load(server, "events")
+    bodies = [dict(request.params) for request in server.requests if dict(request.params).get("full")]
+    assert {params["start"] for params in bodies} == {"2026-08-01T11:55:00"}
+    warehouse.assert_events_equal_truth(server)
+
+
 def test_forty_small_projects_are_complete_and_take_few_threads(
     serve: Callable[..., Sandbox], warehouse: Warehouse
 ) -> None:
