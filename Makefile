@@ -10,7 +10,7 @@ LOCKED ?=
 REQUIREMENTS := $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 ALL_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
-.PHONY: demo test test-write soak faults bench test-contract test-all-pythons test-newest lint audit lock format docs clean
+.PHONY: demo test test-write soak faults fuzz bench test-contract test-all-pythons test-newest lint audit lock format docs clean
 
 # The stamp is newer than the requirements only when all of them are installed.
 $(VENV)/installed: requirements.txt requirements-dev.txt $(if $(LOCKED),requirements.lock)
@@ -34,6 +34,10 @@ soak: $(VENV)/installed
 # loads from a server of which each request may fail; the last line is JSON
 faults: $(VENV)/installed
 	$(BIN)/python -m tests.faults --runs 500 --minutes 30
+
+# odd answers; the last line is JSON; OPTIONS="--number 100000 --seed 1 --minutes 60"
+fuzz: $(VENV)/installed
+	$(BIN)/python -m tests.fuzz $(OPTIONS)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench $(OPTIONS)

@@ -214,8 +214,11 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
             _run(pipeline, source.with_resources(*left), target, summary, **choices)
         raise_if_signalled()
     summary.print(source.selected_resources)
-    if summary.has_failed:
-        raise SentryError("Some of it could not be read (see above); the rest is loaded. Run again.")
+    if summary.failed:
+        raise SentryError(
+            f"{len(summary.failed)} parts could not be read; the rest is loaded. Run again. First of them: "
+            f"{summary.failed[0]}"
+        )
 
 
 def _run(
@@ -650,9 +653,9 @@ class Summary:
         self._place = ""
 
     @property
-    def has_failed(self) -> bool:
-        """Whether something that should be there could not be read."""
-        return bool(self._failed)
+    def failed(self) -> list[str]:
+        """What should be there and could not be read, a line each."""
+        return list(self._failed)
 
     def place(self, info: LoadInfo) -> None:
         """Note where rows went."""
@@ -678,7 +681,7 @@ class Summary:
                 self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
         for name, parts in failures_of(pipeline).items():
             for what, reason in parts.items():
-                self._failed[f"failed {name}{' of ' + what if what else ''}: {reason}"] = None
+                self._failed[f"{name}{' of ' + what if what else ''}: {reason}"] = None
         self._replaced += max((noted.get("values_replaced_of_run", 0) for _, noted in metrics), default=0)
         for number in self._sent:
             self._sent[number] += max((noted.get(f"{number}_of_run", 0) for _, noted in metrics), default=0)
@@ -692,7 +695,7 @@ class Summary:
             for name, count in sorted(self._rows.items())
             if name.partition("__")[0] in chosen
         )
-        told = [*self._skipped, *self._failed]
+        told = [*self._skipped, *(f"failed {part}" for part in self._failed)]
         if self._rows.get("_sentry_rejected"):
             told.append(f"{self._rows['_sentry_rejected']:,} rows without their key, in _sentry_rejected")
         if self._replaced:

@@ -26,8 +26,8 @@ the order in which threads ask. Answers that are refusals anyway are left as the
 * `clock_ahead`, `clock_behind`: the `Date` header is wrong. Where that is behind, the answer by which a reader pins
   the end of its windows lets it end that much earlier, and what is younger is the next run's
 
-**Kinds that a reader takes for an answer** (`FINAL`): it goes on without the table, project or window, and says so.
-No row may count as read that did not come, so that a later run brings it.
+**Kinds that a reader takes for an answer** (`FINAL`): it asks otherwise, or goes on without the table, the project
+or the window and says so. No row may count as read that did not come, so that a later run brings it.
 
 * `brown_out`: a 410, by which Sentry says that an endpoint is switched off, for a minute or for good
 * `endless_body`: a body that goes on as long as somebody reads; the same request could bring it again

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -67,10 +68,20 @@ def removed(_value: Any, _: Any) -> Any:
 # Forms: how masks get at values inside of others.
 
 
-def fields(value: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
-    """An object with its fields masked; the mask gets their names."""
-    found = ((name, mask(part, name)) for name, part in value.items())
-    return {name: part for name, part in found if part is not REMOVED}
+def fields(value: dict[str, Any], mask: Mask) -> dict[str, Any]:
+    """An object with its fields masked, the same object where nothing had to be; the mask gets their names."""
+    found = value
+    for name, part in value.items():
+        masked = mask(part, name)
+        if masked is part:
+            continue
+        if found is value:
+            found = dict(value)
+        if masked is REMOVED:
+            del found[name]
+        else:
+            found[name] = masked
+    return found
 
 
 def pairs(value: Any, mask: Mask, otherwise: Mask) -> Any:
@@ -203,13 +214,24 @@ def parameters(value: Any, _: Any) -> Any:
 
 def fact(value: Any, name: str) -> Any:
     """A field of the data of a breadcrumb or span, without credentials."""
+    return _fact_mask(name)(value, name)
+
+
+@lru_cache(10_000)
+def _fact_mask(name: str) -> Mask:
     last = words(name)[-1]
     if last == "headers":
-        return pairs(value, _header, same)
+        return _headers
     if is_credential(name) or is_environment(name):
-        return REMOVED
-    if last in ("query", "string", "fragment") and isinstance(value, str):
-        return without_credential_parameters(value.lstrip("?#"))
+        return removed
+    return _query if last in ("query", "string", "fragment") else _maybe_address
+
+
+def _query(value: Any, _: Any) -> Any:
+    return without_credential_parameters(value.lstrip("?#")) if isinstance(value, str) else value
+
+
+def _maybe_address(value: Any, _: Any) -> Any:
     return without_credentials(value) if isinstance(value, str) else value
 
 

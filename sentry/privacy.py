@@ -196,7 +196,7 @@ class _Inside:
                 return fields(value, active)
             if isinstance(value, list):
                 found = [masked(part, siblings) for part in value]
-                return [part for part in found if part is not REMOVED]
+                return value if found == value else [part for part in found if part is not REMOVED]
             return leaf(value, siblings) if leaf and value is not None else value
 
         return masked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any
 
@@ -137,10 +137,12 @@ def _tags(value: Any) -> Any:
 
 
 def _tag(tag: Any) -> Row:
-    named = _apart(tag, lambda name, column: name != column) if isinstance(tag, dict) else {"value": tag}
+    named: Row = tag if isinstance(tag, dict) else {"value": tag}
+    if named.keys() <= _OF_TAGS and all(isinstance(value, str) for value in named.values()):
+        return named
     return {
         name: value if value is None or (isinstance(value, str) and name in _OF_TAGS) else as_text(value)
-        for name, value in named.items()
+        for name, value in _apart(named, lambda name, column: name != column).items()
     }
 
 
@@ -153,10 +155,14 @@ _NAMELESS = "x"
 
 def _column(name: str) -> str:
     """The column of a field; dlt's own columns are not for Sentry to fill."""
-    if not name.strip():
-        return _NAMELESS
-    column = column_name(name)
-    return f"{_NAMELESS}{column}" if column.startswith("_dlt_") else column
+    if _is_plain(name):
+        return column_name(name)
+    return f"{_NAMELESS}{column_name(name)}" if name.strip() else _NAMELESS
+
+
+@lru_cache(maxsize=10_000)
+def _is_plain(name: str) -> bool:
+    return bool(name.strip()) and not column_name(name).startswith("_dlt_")
 
 
 def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
@@ -168,13 +174,12 @@ def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
     columns: dict[str, list[str]] = {}
     for name in row:
         columns.setdefault(_column(name), []).append(name)
-    if len(columns) == len(row) and all(name.strip() and not name.startswith("_") for name in row):
+    if len(columns) == len(row) and all(map(_is_plain, row)):
         return row
     apart: Row = {}
     for column, names in columns.items():
         first, *others = _ranked(names, column, rank)
-        plain = bool(first.strip()) and column_name(first) == column
-        apart[first if plain else column] = row[first]
+        apart[first if _is_plain(first) else column] = row[first]
         for name in others:
             if str(row[name]) != str(row[first]):
                 apart[_spare(column, columns, apart)] = row[name]

@@ -85,6 +85,7 @@ class Scan:
                 reach = self._smaller(part, refusal)
             else:
                 end = part.start if rest is None else rest
+                reach = min(2 * reach, window.seconds)  # a refusal by chance must not make all windows small
 
     def walk(self, window: Window) -> Iterator[list[Row]]:
         """All pages of a window along the server's cursors, unchecked: for who knows which rows have to come.

@@ -202,11 +202,17 @@ def parsed_json(content: bytes) -> Any:
     What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates. Of whole numbers
     beyond 64 bits it would lose digits.
     """
-    for parse in (json.loads,) if _LONG_NUMBER.search(content) else (orjson.loads, json.loads):
+    is_exact = _TWENTY_DIGITS not in content.translate(_DIGITS) or _LONG_NUMBER.search(content) is None
+    for parse in (orjson.loads, json.loads) if is_exact else (json.loads,):
         with suppress(ValueError, RecursionError):
             return parse(content)
     return None
 
+
+_TWENTY_DIGITS = b"0" * 20
+"""Looked for ten times as fast as a pattern; where it is found, it is mostly part of an id."""
+
+_DIGITS = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
 
 _LONG_NUMBER = re.compile(rb"[:,\[\s-]\d{20}")
 

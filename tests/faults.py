@@ -24,7 +24,7 @@ from typing import Any
 
 from sandbox import Faults, Sandbox, Switches, World
 from sandbox.faults import HARMLESS, TRANSIENT
-from sentry import DEFAULT_TABLES, TABLES
+from sentry import DEFAULT_TABLES, TABLES, failures_of
 from tests.conftest import SMALL
 from tests.test_catalogue import TAG_KEYS, compare
 from tests.warehouse import Warehouse
@@ -38,7 +38,6 @@ ENVIRONMENT = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__REQUEST_BACKOFF_FACTOR": "0",
     "RUNTIME__REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
-    "RUNTIME__LOG_LEVEL": "CRITICAL",
 }
 
 
@@ -105,6 +104,7 @@ def load_and_compare(server: Sandbox, warehouse: Warehouse, setting: Setting) ->
     tables = TABLES if setting.all_tables else DEFAULT_TABLES
     info = warehouse.load(server, *tables, tag_keys=TAG_KEYS, max_parallel=setting.max_parallel)
     assert not info.has_failed_jobs
+    assert failures_of(warehouse.pipeline) == {}
     assert "_sentry_skipped" not in warehouse.tables()
     warehouse.assert_equals_truth(server)
     if setting.all_tables:
@@ -127,7 +127,7 @@ def main() -> int:
         0, or 1 after a failure.
     """
     options = _options()
-    os.environ |= ENVIRONMENT
+    os.environ |= {**ENVIRONMENT, "RUNTIME__LOG_LEVEL": "CRITICAL"}
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     deadline = time.monotonic() + options.minutes * 60

@@ -117,6 +117,30 @@ def test_json_that_no_parser_takes_is_a_broken_answer_and_no_crash(serve: Serve,
     assert "The answer to organizations/acme/teams/ is not a list" in done.stderr
 
 
+def test_what_hangs_on_a_release_with_odd_data_is_read(serve: Serve, warehouse: Warehouse) -> None:
+    server = serve(**FEW)
+    odd = {"data": fuzz.nested(600), "owner": {"name": "half \ud83d"}, "newGroups": 10**30}
+    change(server, "releases", set_in_all(**odd))
+    warehouse.load(server, "releases", "release_deploys", "release_commits")
+    assert not failures_of(warehouse.pipeline)
+    assert_all_here(warehouse, server, "releases")
+    for table in ("release_deploys", "release_commits"):
+        assert len(warehouse.column(f"SELECT id FROM {table}")) == len(truth_of(server)[table]), table
+
+
+def test_rows_of_a_table_with_nested_secrets_may_be_nested_deep(serve: Serve, warehouse: Warehouse) -> None:
+    server = serve(**FEW)
+    secret = fuzz.nested(300)
+    change(
+        server,
+        "issues",
+        set_in_all(metadata={"in": fuzz.nested(700), "shareId": "hush", "a": [{"shareId": secret}]}),
+    )
+    warehouse.load(server, "issues")
+    assert_all_here(warehouse, server, "issues")
+    assert not any("shareId" in text for text in warehouse.column("SELECT metadata::text FROM issues"))
+
+
 # Names
 
 
@@ -300,7 +324,7 @@ def test_unknown_fields_may_change_their_type_from_row_to_row_and_run_to_run(
         '"x"',
         "0001-01-01T00:00:00+14:00",
     ]
-    for shift in range(len(values)):
+    for shift in (0, 2, 4):
         server.clear_hooks()
         for table in ("events", "issues"):
             change(server, table, each(partial(_set_news, values[shift:] + values[:shift])))
@@ -490,6 +514,17 @@ def test_a_few_hundred_random_oddities(tmp_path: Path, monkeypatch: pytest.Monke
     for name, value in fuzz.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     tally = fuzz.Tally()
-    fuzz.play("suite", tmp_path, tally, clones=0, spoils_reading=False, is_strict=False)
+    tables = (
+        "projects",
+        "members",
+        "tags",
+        "issues",
+        "events",
+        "releases",
+        "monitors",
+        "replays",
+        "project_users",
+    )
+    fuzz.play("suite", tmp_path, tally, fuzz.Kind(clones=1, tables=tables))
     assert tally.inputs > 300
     assert tally.variants > 0
