@@ -13,10 +13,10 @@ from typing import Any
 from . import errors
 from .client import Row
 from .debts import Debts
-from .endpoints import EVENTS
+from .endpoints import EVENTS, ISSUE_DETAILS, ISSUE_EVENTS
 from .event_ids import Ids, known_events, listed_together, parts_of
 from .event_scans import event_scan, issue_scan
-from .fanout import Ended, streamed
+from .fanout import Ended, path_of, streamed
 from .issues import seen_issues
 from .log import logger
 from .progress import Progress
@@ -221,15 +221,17 @@ def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[li
     refusals, debts, asked = Refusals(run), progress.debts, 0
     begun: set[str] = set()
     progress.hold()
-    for issues in _with_debtors(seen_issues(run, progress, sweeps=False), debts):
+    for issues in _with_debtors(run, seen_issues(run, progress, sweeps=False), debts):
         asked += len(issues)
         wanted = []
         for issue in issues:
-            if project_id := _names(issue)["id"]:
-                windows = debts.with_owed(issue["id"], plan.get(project_id, []))
+            named = _names(issue)
+            if named["id"]:
+                windows = debts.with_owed(issue["id"], plan.get(named["id"], []))
                 wanted.append(_Wanted(issue, windows))
             else:
                 refusals.note(str(issue["id"]), _without_project(issue))
+                debts.owe(str(issue["id"]), named, [part for parts in plan.values() for part in parts])
         for item, page in streamed(run, partial(_events_of_issue, run), wanted):
             issue_id, project = str(item.issue["id"]), Project(**_names(item.issue))
             if not isinstance(page, Ended):
@@ -288,17 +290,27 @@ def _from_projects(table: Table, run: Run, progress: Progress) -> Iterator[list[
     progress.finish()
 
 
-def _with_debtors(pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row]]:
+def _with_debtors(run: Run, pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row]]:
     """The issues seen, and behind them those others whose events earlier runs could not read."""
     seen: set[str] = set()
     for issues in pages:
         seen.update(issue["id"] for issue in issues)
         yield issues
     yield [
-        {"id": issue_id, "project": project}
+        {"id": issue_id, "project": project if project["id"] else _project_of(run, issue_id)}
         for issue_id, project in debts.debtors().items()
         if issue_id not in seen
     ]
+
+
+def _project_of(run: Run, issue_id: str) -> Any:
+    """The project of an issue of which a list did not say it; None if that cannot be had either."""
+    try:
+        detail = run.client.get(path_of(ISSUE_DETAILS, run, {"issue": issue_id}), scope=ISSUE_EVENTS.scope)
+    except errors.SentryRequestError as refusal:
+        logger.info("%s", refusal)
+        return None
+    return detail.get("project")
 
 
 def _names(issue: Row) -> dict[str, str]:

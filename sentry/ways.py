@@ -13,6 +13,7 @@ from functools import partial
 
 from . import errors
 from .client import Row
+from .endpoints import EVENTS
 from .event_ids import Ids
 from .event_scans import event_path, event_scan, issue_scan, single_event
 from .fanout import Ended, streamed
@@ -110,7 +111,7 @@ def alone(run: Run, project: Project, event_id: str) -> Part:
 
     def pages() -> Iterator[list[Row]]:
         try:
-            yield [single_event(run, project, event_id)]
+            yield run.rejects.with_key(EVENTS, [single_event(run, project, event_id)], "eventID")
         except errors.SentryServerError as failure:  # a list may still show it
             logger.info("Not read alone: %s", failure)
 

@@ -549,6 +549,8 @@ def key_of(table: Table, row: Row) -> Key | None:
     is_empty_allowed = COLUMN.get(table.name) == "value"
     if is_empty_allowed or not own_fields(table):
         return tuple(part or "" for part in parts)
+    if table.name == "project_environments" and parts == [""]:
+        return ("",)  # old servers have an environment of that name
     return tuple(parts) if all(parts) else None
 
 
