@@ -254,7 +254,14 @@ _FORM = re.compile(r"[\w.%+\[\]-]+=[^\s{]*$")
 
 
 def _facts(value: Any, _: Any) -> Any:
-    return fields(value, fact) if isinstance(value, dict) else value
+    """Most breadcrumbs hold nothing that goes, and an event has many of them: a quick look tells."""
+    if not isinstance(value, dict):
+        return value
+    for name, part in value.items():
+        may_go = _fact_mask(name) is not _maybe_address
+        if may_go or (isinstance(part, str) and ("=" in part or "@" in part)):
+            return fields(value, fact)
+    return value
 
 
 def _extra(value: Any, _: Any) -> Any:

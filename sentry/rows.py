@@ -91,13 +91,13 @@ def _columns(table: Table, run: Run, row: Row, parents: Row) -> Row:
 
 def _typed(table: Table, run: Run, name: str, value: Any) -> Any:
     """A value as the column of its field can have it, or as a column beside that."""
-    column = column_name(name)
-    data_type = table.column_types.get(column)
+    data_type = table.type_of(name)
     if data_type == "text":
         # some servers send these where others send text
         return as_text(value) if isinstance(value, (bool, list, dict)) else value
-    if (table.name, column) in _WITH_TAGS:
+    if name == "tags" and table.name == "events":  # they become a table of their own
         return _tags(value)
+    column = column_name(name)
     for possible in [data_type] if data_type else _types_seen(table, run, column, value):
         value = fitting(value, possible)
     return value
@@ -118,10 +118,6 @@ def _loaded_types(table: Table) -> dict[str, str]:
     return {name: str(column["data_type"]) for name, column in columns.items() if column.get("data_type")}
 
 
-_WITH_TAGS = {("events", "tags")}
-"""The list that becomes a table of its own."""
-
-
 def _guessed(value: Any) -> str:
     """The type of a column that the catalogue does not know, as dlt guesses it from the first value."""
     if isinstance(value, str):
@@ -138,12 +134,16 @@ def _tags(value: Any) -> Any:
 
 def _tag(tag: Any) -> Row:
     named: Row = tag if isinstance(tag, dict) else {"value": tag}
-    if named.keys() <= _OF_TAGS and all(isinstance(value, str) for value in named.values()):
+    if named.keys() <= _OF_TAGS and all(map(_is_text, named.values())):
         return named
     return {
         name: value if value is None or (isinstance(value, str) and name in _OF_TAGS) else as_text(value)
         for name, value in _apart(named, lambda name, column: name != column).items()
     }
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 _OF_TAGS = {"key", "value", "query"}
@@ -155,14 +155,16 @@ _NAMELESS = "x"
 
 def _column(name: str) -> str:
     """The column of a field; dlt's own columns are not for Sentry to fill."""
-    if _is_plain(name):
-        return column_name(name)
-    return f"{_NAMELESS}{column_name(name)}" if name.strip() else _NAMELESS
+    if not name.strip():
+        return _NAMELESS
+    column = column_name(name)
+    return f"{_NAMELESS}{column}" if column.startswith("_dlt_") else column
 
 
 @lru_cache(maxsize=10_000)
 def _is_plain(name: str) -> bool:
-    return bool(name.strip()) and not column_name(name).startswith("_dlt_")
+    """Whether dlt gives a field that column: two underscores in a row would be a path to it."""
+    return "__" not in name and bool(name.strip()) and _column(name) == column_name(name)
 
 
 def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
@@ -171,11 +173,11 @@ def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
     The field with the lowest rank gets the column; the others get ``_2``, ``_3``... behind its name, unless they
     say the same.
     """
+    if _are_apart(tuple(row)):
+        return row
     columns: dict[str, list[str]] = {}
     for name in row:
         columns.setdefault(_column(name), []).append(name)
-    if len(columns) == len(row) and all(map(_is_plain, row)):
-        return row
     apart: Row = {}
     for column, names in columns.items():
         first, *others = _ranked(names, column, rank)
@@ -184,6 +186,12 @@ def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
             if str(row[name]) != str(row[first]):
                 apart[_spare(column, columns, apart)] = row[name]
     return apart
+
+
+@lru_cache(maxsize=1_000)
+def _are_apart(names: tuple[str, ...]) -> bool:
+    """Whether each field becomes a column of its own: told by the names, which most rows of a table share."""
+    return all(map(_is_plain, names)) and len(set(map(_column, names))) == len(names)
 
 
 def _ranked(names: list[str], column: str, rank: Callable[[str, str], int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -92,6 +92,11 @@ class Table:
     def column_types(self) -> Mapping[str, ColumnType]:
         """The declared columns with their types."""
         return {column.name: column.type for column in self.columns}
+
+    @cached_property
+    def type_of(self) -> Callable[[str], ColumnType | None]:
+        """Tells the declared type of the column that a field of Sentry becomes; None where none is declared."""
+        return lru_cache(maxsize=1_000)(lambda field_name: self.column_types.get(column_name(field_name)))
 
     def column_hints(self) -> TTableSchemaColumns:
         """The declared columns as dlt hints.

@@ -144,7 +144,20 @@ def test_rows_of_a_table_with_nested_secrets_may_be_nested_deep(serve: Serve, wa
 # Names
 
 
-ODD_NAMES = ["a.b", "a b", "caf\u00e9", "\U0001f4a5", "", " ", "n" * 300, "select", "_dlt_id", "1st"]
+ODD_NAMES = [
+    "a.b",
+    "a b",
+    "caf\u00e9",
+    "\U0001f4a5",
+    "",
+    " ",
+    "n" * 300,
+    "select",
+    "_dlt_id",
+    "1st",
+    "__proto__",
+    "__",
+]
 
 
 def test_odd_names_stay_as_they_are_inside_json(serve: Serve, warehouse: Warehouse) -> None:
