@@ -17,7 +17,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, partial
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -53,6 +53,7 @@ from sentry.access import Report, check_access
 from sentry.action_commands import ACTIONS, add_actions, perform
 from sentry.audit import forgotten
 from sentry.comparison import Day, Verification
+from sentry.failures import has_unread
 from sentry.leftovers import finish_earlier_run
 from sentry.planner import plan
 from sentry.settings import CHUNK_EVENTS
@@ -212,6 +213,7 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
             for table, rest in left.items():
                 print(f"History of {table}: {rest}.", flush=True)
             _run(pipeline, source.with_resources(*left), target, summary, **choices)
+            summary.forget_what_was_read(pipeline, left)
         raise_if_signalled()
     summary.print(source.selected_resources)
     if summary.failed:
@@ -225,6 +227,7 @@ def _run(
     pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], summary: Summary, **choices: Any
 ) -> None:
     """One load; where DuckDB cannot do with the memory that this script allows it, once more without that bound."""
+    _loads["process"] = os.getpid()
     try:
         info = pipeline.run(source, **target, **choices)
     except PipelineStepFailed as failure:
@@ -239,6 +242,8 @@ def _run(
             file=sys.stderr,
         )
         info = pipeline.run(**target)
+    finally:
+        _loads["process"] = 0
     summary.count(pipeline)
     summary.place(info)
 
@@ -382,12 +387,19 @@ def _prepare_process() -> None:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
-    if sys.platform == "linux":
-        os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_end_with_parent)
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: else it would wait for work for ever when the parent is killed."""
+_loads = {"process": 0}
+"""The process that is loading now: those that dlt forks from it have to end with it."""
+
+
+def _end_with_parent() -> None:
+    """In a process just forked: end soon after the one that loads, else it would wait for work for ever."""
+    parent = os.getppid()
+    if parent != _loads["process"]:
+        return
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -647,7 +659,7 @@ class Summary:
         self._started = time.monotonic()
         self._rows: Counter[str] = Counter()
         self._skipped: dict[str, None] = {}
-        self._failed: dict[str, None] = {}
+        self._failed: dict[str, dict[str, str]] = {}
         self._replaced = 0
         self._sent = {"requests": 0, "rate_limited": 0, "seconds_waited": 0.0}
         self._place = ""
@@ -655,7 +667,17 @@ class Summary:
     @property
     def failed(self) -> list[str]:
         """What should be there and could not be read, a line each."""
-        return list(self._failed)
+        return [
+            f"{name}{' of ' + what if what else ''}: {reason}"
+            for name, parts in self._failed.items()
+            for what, reason in parts.items()
+        ]
+
+    def forget_what_was_read(self, pipeline: dlt.Pipeline, tables: Iterable[str]) -> None:
+        """Forget failures of earlier loads where the last one has read the rest of a table's history."""
+        for name in tables:
+            if not has_unread(pipeline, name):
+                self._failed[name] = failures_of(pipeline).get(name, {})
 
     def place(self, info: LoadInfo) -> None:
         """Note where rows went."""
@@ -680,8 +702,7 @@ class Summary:
             for project, reason in noted.get("skipped", {}).items():
                 self._skipped[f"skipped {name}{' of project ' + project if project else ''}: {reason}"] = None
         for name, parts in failures_of(pipeline).items():
-            for what, reason in parts.items():
-                self._failed[f"{name}{' of ' + what if what else ''}: {reason}"] = None
+            self._failed.setdefault(name, {}).update(parts)
         self._replaced += max((noted.get("values_replaced_of_run", 0) for _, noted in metrics), default=0)
         for number in self._sent:
             self._sent[number] += max((noted.get(f"{number}_of_run", 0) for _, noted in metrics), default=0)
@@ -695,7 +716,7 @@ class Summary:
             for name, count in sorted(self._rows.items())
             if name.partition("__")[0] in chosen
         )
-        told = [*self._skipped, *(f"failed {part}" for part in self._failed)]
+        told = [*self._skipped, *(f"failed {part}" for part in self.failed)]
         if self._rows.get("_sentry_rejected"):
             told.append(f"{self._rows['_sentry_rejected']:,} rows without their key, in _sentry_rejected")
         if self._replaced:

@@ -16,7 +16,6 @@ from dlt.common.configuration import with_config
 from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
-from .backfill import SOURCE
 from .choices import Choices
 from .comparison import Span, Verification, compare
 from .config import Connection, connect, server_identity, time_range
@@ -27,7 +26,7 @@ from .loaded import Loaded
 from .privacy import Privacy
 from .resources import Context, resources_of
 from .run import CurrentRun, Run
-from .settings import CHUNK_EVENTS, FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS
+from .settings import CHUNK_EVENTS, FIRST_RELEASE, HISTORY_DAYS, LOOKBACK_SECONDS, SOURCE
 from .windows import DAY, Window, floor_seconds, sentry_time, union
 
 

@@ -20,9 +20,6 @@ from .windows import DAY, HOUR, Window, subtract, union
 Plan = dict[str, list[Window]]
 """What is read of each project, by its id."""
 
-SOURCE = "sentry"
-"""The name of this source, and of its schema."""
-
 LEFT = "history_left"
 """The name under which a table's metrics say what is left."""
 

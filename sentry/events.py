@@ -6,25 +6,21 @@ See https://docs.sentry.io/api/events/list-a-projects-error-events/.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import errors
 from .client import Row
-from .debts import Debts
-from .endpoints import EVENTS, ISSUE_DETAILS, ISSUE_EVENTS
+from .endpoints import EVENTS
 from .event_ids import Ids, known_events, listed_together, parts_of
-from .event_scans import event_scan, issue_scan
-from .fanout import Ended, path_of, streamed
-from .issues import seen_issues
+from .event_scans import event_scan
 from .log import logger
 from .progress import Progress
 from .rows import table_row
 from .run import Project, Run
 from .scans import Scan, Seen, WindowsIgnoredError
-from .selection import Refusals, note_failure
-from .settings import FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
+from .selection import note_failure
+from .settings import DAYS_THAT_FAIL, FULL_PAGE_SIZE, LISTED_DAYS, PAGE_SIZE
 from .table import Table, column_name
 from .tails import Tails
 from .ways import Way, alone, best_way
@@ -52,31 +48,73 @@ def read_events(run: Run, progress: Progress, project: Project, *, full: bool) -
     progress.finish()
 
 
+@dataclass
+class _Given:
+    """What of a window was given, also when its reading ended in the middle.
+
+    Attributes:
+        down_to: All from there on was given.
+        ids: Events that were given below, and may come again when the rest is read once more.
+        keeps: Whether something failed, so that all ids are kept.
+    """
+
+    down_to: int
+    ids: set[str] = field(default_factory=set)
+    keeps: bool = False
+
+    def fresh(self, rows: list[Row]) -> list[Row]:
+        """The rows that were not given before."""
+        fresh = [row for row in rows if row["eventID"] not in self.ids]
+        self.ids.update(row["eventID"] for row in fresh)
+        return fresh
+
+    def note(self, second: int) -> None:
+        """All from a second on was given."""
+        self.down_to = second
+        if not self.keeps:
+            self.ids.clear()
+
+
 def _read_window(
     reader: _Reader, progress: Progress, sharing: list[str], window: Window
 ) -> Iterator[list[Row]]:
-    """A window's events; where it cannot be read, those of its halves, down to a day that is passed over."""
-    run, project = reader.run, reader.project
-    try:
-        oldest = yield from _events_of(reader, sharing, window)
-    except errors.SentryRequestError as failure:
-        if not progress.merges:
-            raise
-        if window.seconds <= DAY:
-            note_failure(run, EVENTS.name, f"project {project.slug}, {window}", failure)
-            progress.note_failed(project.id, window)
-            return
-        run.failures.check(failure)
-        logger.warning("%s, %s: reading smaller windows, because: %s", project.slug, window, failure)
-        for half in even_parts(window, 2):
-            yield from _read_window(reader, progress, [project.id], half)
-    else:
-        if oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR:
-            _warn_of_a_short_list(run, progress, project, window)
-        progress.cover([project.id], window)
+    """A window's events; where it cannot be read, those of its halves, down to the day that cannot be."""
+    run, project, given = reader.run, reader.project, _Given(window.end)
+    pending, failed = [window], list[Window]()
+    error: errors.SentryRequestError | None = None
+    while pending:
+        piece = pending.pop()
+        given.down_to = piece.end
+        try:
+            oldest = yield from _events_of(reader, sharing if piece == window else [project.id], piece, given)
+        except errors.SentryRequestError as failure:
+            if not progress.merges:
+                raise
+            run.failures.check(failure)
+            error, given.keeps = failure, True
+            rest = Window(piece.start, given.down_to)
+            progress.cover([project.id], Window(given.down_to, piece.end))
+            if rest.seconds > DAY and len(failed) < DAYS_THAT_FAIL:
+                pending += even_parts(rest, 2)[::-1]
+                continue
+            failed.append(rest)
+            if len(failed) >= DAYS_THAT_FAIL:
+                failed += pending
+                pending = []
+        else:
+            progress.cover([project.id], piece)
+            if piece == window and (oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR):
+                _warn_of_a_short_list(run, progress, project, window)
+    if error is not None and failed:
+        gap = union(failed)
+        note_failure(run, EVENTS.name, f"project {project.slug}, {' and '.join(map(str, gap))}", error)
+        for part in gap:
+            progress.note_failed(project.id, part)
 
 
-def _events_of(reader: _Reader, sharing: list[str], window: Window) -> Generator[list[Row], None, int | None]:
+def _events_of(
+    reader: _Reader, sharing: list[str], window: Window, given: _Given
+) -> Generator[list[Row], None, int | None]:
     """The events of a window; returns the second of the oldest one."""
     run, project = reader.run, reader.project
     oldest: int | None = None
@@ -87,10 +125,11 @@ def _events_of(reader: _Reader, sharing: list[str], window: Window) -> Generator
         for rows in reader.rows(ids, Window(start, part.end), seen):
             _check_project(rows, project)
             oldest = min([*reader.scan.seconds(rows), *([] if oldest is None else [oldest])], default=None)
-            yield [event_row(EVENTS, run, row, project) for row in rows]
+            yield [event_row(EVENTS, run, row, project) for row in given.fresh(rows)]
         if part.end == run.now:
             is_whole = ids is not None and not _owed(ids, seen, start)
             reader.tails.note(project.id, part, ids if is_whole else None)
+        given.note(part.start)
     return oldest
 
 
@@ -204,120 +243,6 @@ def _check_project(rows: list[Row], project: Project) -> None:
             "events were read. Nothing was loaded; run again.",
             path=f"projects/{project.slug}/events/",
         )
-
-
-def read_issue_events(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
-    """The events of the issues seen in this run's windows, in these windows; full bodies.
-
-    See https://docs.sentry.io/api/events/list-an-issues-events/.
-
-    Raises:
-        SentryRequestError: No issue can be read, or a refusal is not about access.
-    """
-    if run.is_before_organization_issues:
-        yield from _from_projects(table, run, progress)
-        return
-    plan = progress.plan(run.project_ids, sweeps=False)
-    refusals, debts, asked = Refusals(run), progress.debts, 0
-    begun: set[str] = set()
-    progress.hold()
-    for issues in _with_debtors(run, seen_issues(run, progress, sweeps=False), debts):
-        asked += len(issues)
-        wanted = []
-        for issue in issues:
-            named = _names(issue)
-            if named["id"]:
-                windows = debts.with_owed(issue["id"], plan.get(named["id"], []))
-                wanted.append(_Wanted(issue, windows))
-            else:
-                refusals.note(str(issue["id"]), _without_project(issue))
-                debts.owe(str(issue["id"]), named, [part for parts in plan.values() for part in parts])
-        for item, page in streamed(run, partial(_events_of_issue, run), wanted):
-            issue_id, project = str(item.issue["id"]), Project(**_names(item.issue))
-            if not isinstance(page, Ended):
-                begun.add(issue_id)
-                yield [event_row(table, run, row, project) for row in page]
-            elif page.error is None or isinstance(page.error, errors.SentryNotFoundError):
-                debts.pay(issue_id)  # all read, or deleted or merged since it was listed
-            elif isinstance(page.error, errors.SentryRequestError) and not (
-                progress.only_adds and issue_id in begun  # they would be added once more by the next run
-            ):
-                refusals.note(issue_id, page.error)
-                debts.owe(issue_id, _names(item.issue), item.windows)
-            else:
-                raise page.error
-    refusals.conclude(asked)
-    progress.settle(())
-    progress.finish()
-
-
-def _without_project(issue: Row) -> errors.SentryResponseError:
-    return errors.SentryResponseError(
-        f"Sentry does not say which project issue {issue['id']} is in.", path=f"issues/{issue['id']}/"
-    )
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """An issue, and the windows of which its events are read."""
-
-    issue: Row
-    windows: list[Window]
-
-
-def _events_of_issue(run: Run, wanted: _Wanted) -> Iterator[list[Row]]:
-    scan = issue_scan(run, str(wanted.issue["id"]), full=True)
-    for window in wanted.windows:
-        yield from scan.read(window)
-
-
-def _from_projects(table: Table, run: Run, progress: Progress) -> Iterator[list[Row]]:
-    """Servers before Snuba list an issue's events without an order within a second, and lose some between pages.
-
-    So there they are taken from the lists of the projects, which are ordered and hold the same events.
-    """
-    refusals = Refusals(run)
-    for project in run.projects:
-        scan = event_scan(run, project, full=True, when_ignored=progress.note_ignored_windows)
-        try:
-            for window in progress.plan(run.project_ids, sweeps=False)[project.id]:
-                for rows in scan.read(window):
-                    yield [event_row(table, run, row, project) for row in rows if row.get("groupID")]
-                progress.cover([project.id], window)
-        except errors.SentryRequestError as refusal:
-            refusals.note(project.id, refusal)
-    refusals.conclude(len(run.projects))
-    progress.finish()
-
-
-def _with_debtors(run: Run, pages: Iterator[list[Row]], debts: Debts) -> Iterator[list[Row]]:
-    """The issues seen, and behind them those others whose events earlier runs could not read."""
-    seen: set[str] = set()
-    for issues in pages:
-        seen.update(issue["id"] for issue in issues)
-        yield issues
-    yield [
-        {"id": issue_id, "project": project if project["id"] else _project_of(run, issue_id)}
-        for issue_id, project in debts.debtors().items()
-        if issue_id not in seen
-    ]
-
-
-def _project_of(run: Run, issue_id: str) -> Any:
-    """The project of an issue of which a list did not say it; None if that cannot be had either."""
-    try:
-        detail = run.client.get(path_of(ISSUE_DETAILS, run, {"issue": issue_id}), scope=ISSUE_EVENTS.scope)
-    except errors.SentryRequestError as refusal:
-        logger.info("%s", refusal)
-        return None
-    return detail.get("project")
-
-
-def _names(issue: Row) -> dict[str, str]:
-    """Id and slug of the project of an issue; empty where the answer has none."""
-    project = issue.get("project")
-    known = project if isinstance(project, dict) else {}
-    return {name: str(known.get(name) or "") for name in ("id", "slug")}
 
 
 def event_row(table: Table, run: Run, event: Row, project: Project) -> Row:

@@ -153,8 +153,13 @@ def _from_organization(
             scope=ISSUES.scope,
             divisible=is_divisible(window),
         )
-        for rows in until_settled(pages, seen, partial(run.rejects.with_key, ISSUES)):
-            yield [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
+        shown = set(seen)
+        for rows in until_settled(pages, shown, partial(run.rejects.with_key, ISSUES)):
+            found = [row for row in (_with_lifetime(run, issue) for issue in rows) if row]
+            seen.update(
+                str(row["id"]) for row in rows
+            )  # not before their details came: a failure is tried again
+            yield found
 
     return read_projects(run, progress, plan, read)
 

@@ -12,8 +12,8 @@ from dlt.common.schema import Schema
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
-from .backfill import SOURCE
 from .client import Row
+from .settings import SOURCE
 from .table import OF_ORGANIZATION, OF_PROJECT, Table, column_name
 
 _ADDED = {

@@ -202,7 +202,8 @@ class _Inside:
         return masked
 
     def _by_type(self, value: Row) -> Any:
-        mask = self.types.get(value.get("type", ""), self.types.get("*"))
+        named = value.get("type", "")
+        mask = self.types.get(named if isinstance(named, str) else "", self.types.get("*"))
         return mask(value, value) if mask else value
 
     def _some_fields(self, value: Row, active: list[tuple[str, Mask]]) -> Row:

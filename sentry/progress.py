@@ -273,9 +273,14 @@ class Progress:
 
     def note_failed(self, project_id: str, window: Window) -> None:
         """Note that a window cannot be read: the rest of a long history goes first, then it is tried again."""
-        if self._exact is None and self._choices.again is None:
-            failed: dict[str, list[list[int]]] = self._state.setdefault("failed", {})
-            failed.setdefault(project_id, []).append([window.start, window.end])
+        if self._chunked:
+            self._keep_failed(project_id, [*self._failed(project_id), window])
+
+    def _keep_failed(self, project_id: str, windows: Iterable[Window]) -> None:
+        failed: dict[str, list[list[int]]] = self._state.setdefault("failed", {})
+        failed[project_id] = [[window.start, window.end] for window in union(windows)]
+        if not failed[project_id]:
+            del failed[project_id]
 
     def _failed(self, project_id: str) -> list[Window]:
         return [Window(start, end) for start, end in self._state.get("failed", {}).get(project_id, ())]
@@ -312,6 +317,9 @@ class Progress:
                 self._note_when_read(project_id, window)
                 merged = union([*self._windows(project_id), window])
                 self._covered[project_id] = [[part.start, part.end] for part in merged]
+                if failed := self._failed(project_id):
+                    left = [rest for part in failed for rest in subtract(part, [window])]
+                    self._keep_failed(project_id, left)
 
     def _note_when_read(self, project_id: str, window: Window) -> None:
         newest = self._newest(project_id)

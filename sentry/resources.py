@@ -19,7 +19,8 @@ from . import errors
 from .choices import Choices, Kind, cursor_of, disposition_of
 from .client import Row
 from .endpoints import EVENTS
-from .events import read_events, read_issue_events, unknown_documents
+from .events import read_events, unknown_documents
+from .issue_events import read_issue_events
 from .issues import read_issues, read_of_issues
 from .listings import read_listing
 from .log import logger

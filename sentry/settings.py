@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SOURCE = "sentry"
+"""The name of this source, and of its schema."""
+
 DEFAULT_BASE_URL = "https://sentry.io"
 
 SAAS_DOMAIN = "sentry.io"
@@ -111,6 +114,9 @@ IDS_PER_REQUEST = 50
 
 MARKED_AGAIN_SECONDS = 7 * 86_400
 """Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
+
+DAYS_THAT_FAIL = 3
+"""After so many days of a window that cannot be read, the rest of it is passed over as well, as one failure."""
 
 DEEPEST_NESTING = 240
 """JSON deeper than this becomes text: orjson, with which dlt writes, stops at 254 levels."""

@@ -22,6 +22,7 @@ from .endpoints import ISSUE_DETAILS, ISSUES
 from .fanout import in_parallel, path_of
 from .loaded import Loaded, as_moment
 from .run import Run
+from .selection import note_failure
 from .settings import IDS_PER_REQUEST, MARKED_AGAIN_SECONDS
 from .table import Table
 from .windows import DAY, Window
@@ -117,6 +118,8 @@ def _fates(run: Run, candidates: list[Candidate]) -> dict[str, Row]:
             fates[candidate.id] = outcome()
         except errors.SentryPermissionError as refusal:
             refused.append(refusal)
+        except errors.SentryRequestError as failure:
+            note_failure(run, ISSUES.name, f"issue {candidate.id}, which is not listed any more", failure)
     if refused:
         run.warn_once(
             f"{len(refused)} issues are not listed any more and may not be asked for, so they stay as they are, "

@@ -327,7 +327,7 @@ def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
     server = serve(events=400)
     (tmp_path / "tight.py").write_text(
         "import sys, sentry_pipeline\n"
-        "sentry_pipeline.DUCKDB_SETTINGS = {'memory_limit': '6MB'}\n"
+        "sentry_pipeline.DUCKDB_SETTINGS = {'memory_limit': '1MB'}\n"
         "sys.exit(sentry_pipeline.main(['--resources', 'projects', 'events', '--progress', 'none']))\n"
     )
     access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
@@ -336,7 +336,7 @@ def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "cannot load events as large as these within 6MB of memory" in done.stderr
+    assert "cannot load events as large as these within 1MB of memory" in done.stderr
     assert " 400 rows read" in done.stdout
     assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == 400
 
