@@ -53,7 +53,6 @@ from sentry.access import Report, check_access
 from sentry.action_commands import ACTIONS, add_actions, perform
 from sentry.audit import forgotten
 from sentry.comparison import Day, Verification
-from sentry.failures import has_unread
 from sentry.leftovers import finish_earlier_run
 from sentry.planner import plan
 from sentry.settings import CHUNK_EVENTS
@@ -213,7 +212,6 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
             for table, rest in left.items():
                 print(f"History of {table}: {rest}.", flush=True)
             _run(pipeline, source.with_resources(*left), target, summary, **choices)
-            summary.forget_what_was_read(pipeline, left)
         raise_if_signalled()
     summary.print(source.selected_resources)
     if summary.failed:
@@ -227,7 +225,6 @@ def _run(
     pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], summary: Summary, **choices: Any
 ) -> None:
     """One load; where DuckDB cannot do with the memory that this script allows it, once more without that bound."""
-    _loads["process"] = os.getpid()
     try:
         info = pipeline.run(source, **target, **choices)
     except PipelineStepFailed as failure:
@@ -242,8 +239,6 @@ def _run(
             file=sys.stderr,
         )
         info = pipeline.run(**target)
-    finally:
-        _loads["process"] = 0
     summary.count(pipeline)
     summary.place(info)
 
@@ -450,12 +445,15 @@ def _alone(pipeline: dlt.Pipeline) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=LAST_WORK_SECONDS):
+            _loads["process"] = os.getpid()
             yield
     except Timeout:
         raise SentryError(
             f"Another run of pipeline {pipeline.pipeline_name} is under way. Start this one when it has ended, or "
             "set DLT_DATA_DIR to another folder for it."
         ) from None
+    finally:
+        _loads["process"] = 0
 
 
 AUDIT_SETTINGS = ("organization", "base_url", "projects", "start_date", "end_date")
@@ -672,12 +670,6 @@ class Summary:
             for name, parts in self._failed.items()
             for what, reason in parts.items()
         ]
-
-    def forget_what_was_read(self, pipeline: dlt.Pipeline, tables: Iterable[str]) -> None:
-        """Forget failures of earlier loads where the last one has read the rest of a table's history."""
-        for name in tables:
-            if not has_unread(pipeline, name):
-                self._failed[name] = failures_of(pipeline).get(name, {})
 
     def place(self, info: LoadInfo) -> None:
         """Note where rows went."""

@@ -80,12 +80,12 @@ def history_left(pipeline: dlt.Pipeline) -> dict[str, Left]:
 def _was_paid_off(pipeline: dlt.Pipeline, table: str, noted: Mapping[str, Any]) -> bool:
     """Whether the run has read, or tried, some of the history that was missing: else another would not either."""
     source: Any = pipeline.state.get("sources", {}).get(noted["source"], {})
-    state = source.get("resources", {}).get(table, {})
+    covered = source.get("resources", {}).get(table, {}).get("covered", {})
     tried = {
         project_id: [
             Window(*window)
-            for name in ("covered", "failed")
-            for window in state.get(name, {}).get(project_id, ())
+            for windows in (covered, noted["failed"])
+            for window in windows.get(project_id, ())
         ]
         for project_id in noted["owed"]
     }

@@ -26,8 +26,8 @@ class Debts:
         return {name: debt["about"] for name, debt in self._state.items()}
 
     def owe(self, name: str, about: Mapping[str, str], windows: Iterable[Window]) -> None:
-        """Note that a parent could not be read in some windows."""
-        parts = [[window.start, window.end] for window in union(windows)]
+        """Note that a parent could not be read in some windows, besides those that are owed of it already."""
+        parts = [[window.start, window.end] for window in self.with_owed(name, [*windows])]
         self._state[name] = {"about": dict(about), "windows": parts}
 
     def with_owed(self, name: str, windows: Iterable[Window]) -> list[Window]:

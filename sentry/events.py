@@ -56,16 +56,19 @@ class _Given:
         down_to: All from there on was given.
         ids: Events that were given below, and may come again when the rest is read once more.
         keeps: Whether something failed, so that all ids are kept.
+        events: How many were given.
     """
 
     down_to: int
     ids: set[str] = field(default_factory=set)
     keeps: bool = False
+    events: int = 0
 
     def fresh(self, rows: list[Row]) -> list[Row]:
         """The rows that were not given before."""
         fresh = [row for row in rows if row["eventID"] not in self.ids]
         self.ids.update(row["eventID"] for row in fresh)
+        self.events += len(fresh)
         return fresh
 
     def note(self, second: int) -> None:
@@ -80,11 +83,11 @@ def _read_window(
 ) -> Iterator[list[Row]]:
     """A window's events; where it cannot be read, those of its halves, down to the day that cannot be."""
     run, project, given = reader.run, reader.project, _Given(window.end)
-    pending, failed = [window], list[Window]()
+    pending, failed, in_a_row = [window], list[Window](), 0
     error: errors.SentryRequestError | None = None
     while pending:
         piece = pending.pop()
-        given.down_to = piece.end
+        given.down_to, before = piece.end, given.events
         try:
             oldest = yield from _events_of(reader, sharing if piece == window else [project.id], piece, given)
         except errors.SentryRequestError as failure:
@@ -94,14 +97,16 @@ def _read_window(
             error, given.keeps = failure, True
             rest = Window(piece.start, given.down_to)
             progress.cover([project.id], Window(given.down_to, piece.end))
-            if rest.seconds > DAY and len(failed) < DAYS_THAT_FAIL:
+            if rest.seconds > DAY:
                 pending += even_parts(rest, 2)[::-1]
                 continue
             failed.append(rest)
-            if len(failed) >= DAYS_THAT_FAIL:
+            in_a_row += 1
+            if in_a_row >= DAYS_THAT_FAIL:
                 failed += pending
                 pending = []
         else:
+            in_a_row = in_a_row if given.events == before else 0
             progress.cover([project.id], piece)
             if piece == window and (oldest is None or oldest >= run.now - LISTED_DAYS * DAY - HOUR):
                 _warn_of_a_short_list(run, progress, project, window)

@@ -10,7 +10,7 @@ import dlt
 
 from . import errors
 from .log import logger
-from .settings import MOST_FAILURES, SOURCE
+from .settings import MOST_FAILURES
 
 FAILED = "failed"
 """The name under which a table's metrics say what failed."""
@@ -77,12 +77,6 @@ def may_be_about_one_thing(error: errors.SentryRequestError) -> bool:
         return error.retry  # else its certificate, or no https at all
     is_other_status = type(error) is errors.SentryRequestError and error.status is not None
     return is_other_status or isinstance(error, _MAY_BE_ABOUT_ONE_THING)
-
-
-def has_unread(pipeline: dlt.Pipeline, table: str) -> bool:
-    """Whether a history that is read in several loads has parts that could not be read yet."""
-    source: Any = pipeline.state.get("sources", {}).get(SOURCE, {})
-    return bool(source.get("resources", {}).get(table, {}).get(FAILED))
 
 
 def failures_of(pipeline: dlt.Pipeline) -> dict[str, dict[str, str]]:

@@ -64,7 +64,8 @@ def read_children(
             yield parent, table_rows(table, run, page, **parent.columns)
         elif isinstance(page.error, errors.SentryRequestError):
             refusals.note(" ".join(parent.path.values()), page.error)
-            refusals.projects.add(str(parent.columns.get("project_id")))
+            project_id = parent.columns.get("project_id")
+            refusals.projects.update(run.project_ids if project_id is None else [str(project_id)])
         elif page.error is not None:
             raise page.error
 

@@ -18,7 +18,6 @@ from .event_scans import event_scan, issue_scan
 from .events import event_row
 from .fanout import Ended, path_of, streamed
 from .issues import seen_issues
-from .log import logger
 from .progress import Progress
 from .run import Project, Run
 from .selection import Refusals
@@ -116,21 +115,26 @@ def _with_debtors(run: Run, pages: Iterator[list[Row]], debts: Debts) -> Iterato
     for issues in pages:
         seen.update(issue["id"] for issue in issues)
         yield issues
+    debtors = {name: project for name, project in debts.debtors().items() if name not in seen}
     yield [
-        {"id": issue_id, "project": project if project["id"] else _project_of(run, issue_id)}
-        for issue_id, project in debts.debtors().items()
-        if issue_id not in seen
+        {"id": issue_id, "project": project}
+        for issue_id, known in debtors.items()
+        if (project := known if known["id"] else _project_of(run, issue_id, debts)) is not None
     ]
 
 
-def _project_of(run: Run, issue_id: str) -> Any:
-    """The project of an issue of which a list did not say it; None if that cannot be had either."""
+def _project_of(run: Run, issue_id: str, debts: Debts) -> Any:
+    """The project of an issue of which a list did not say it; None if the issue is gone, and nothing owed then.
+
+    Raises:
+        SentryRequestError: It cannot be had.
+    """
     try:
         detail = run.client.get(path_of(ISSUE_DETAILS, run, {"issue": issue_id}), scope=ISSUE_EVENTS.scope)
-    except errors.SentryRequestError as refusal:
-        logger.info("%s", refusal)
+    except errors.SentryNotFoundError:
+        debts.pay(issue_id)
         return None
-    return detail.get("project")
+    return detail.get("project") or {}
 
 
 def _names(issue: Row) -> dict[str, str]:

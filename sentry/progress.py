@@ -175,9 +175,11 @@ class Progress:
         }
         long, others = whose_turn(projects)
         if self._state.get("reads_whole") or not long:
-            for name in ("tried", "failed"):
-                self._state.pop(name, None)
-            return self._forget_lost(missing)
+            self._state.pop("tried", None)
+            self._run.failed.pop(self._name, None)  # a later run of the same source tries them again
+            return self._forget_lost(
+                {project_id: reading.missing for project_id, reading in projects.items()}
+            )
         long = self._forget_lost(long)
         hours = self._run.count(sorted(long), span_of(long)) if any(long.values()) else {}
         chosen = chunk(long, hours, self._choices.chunk_events, newest_first=self._choices.newest_first)
@@ -200,6 +202,10 @@ class Progress:
                 "source": dlt.current.source_schema().name,
                 "wanted": [self.wanted.start, self.wanted.end],
                 "owed": {project_id: seconds_of(reading.owed) for project_id, reading in projects.items()},
+                "failed": {
+                    project_id: [[part.start, part.end] for part in self._failed(project_id)]
+                    for project_id in projects
+                },
             }
 
     def _stuck(self) -> set[str]:
@@ -274,16 +280,15 @@ class Progress:
     def note_failed(self, project_id: str, window: Window) -> None:
         """Note that a window cannot be read: the rest of a long history goes first, then it is tried again."""
         if self._chunked:
-            self._keep_failed(project_id, [*self._failed(project_id), window])
-
-    def _keep_failed(self, project_id: str, windows: Iterable[Window]) -> None:
-        failed: dict[str, list[list[int]]] = self._state.setdefault("failed", {})
-        failed[project_id] = [[window.start, window.end] for window in union(windows)]
-        if not failed[project_id]:
-            del failed[project_id]
+            failed = self._run.failed.setdefault(self._name, {})
+            failed[project_id] = union([*failed.get(project_id, ()), window])
+            if LEFT in self._metrics:
+                self._metrics[LEFT]["failed"][project_id] = [
+                    [part.start, part.end] for part in failed[project_id]
+                ]
 
     def _failed(self, project_id: str) -> list[Window]:
-        return [Window(start, end) for start, end in self._state.get("failed", {}).get(project_id, ())]
+        return self._run.failed.get(self._name, {}).get(project_id, [])
 
     def start_over_for(self, name: str, values: Collection[str]) -> None:
         """Read everything again if what is asked for has grown since the last run."""
@@ -317,9 +322,6 @@ class Progress:
                 self._note_when_read(project_id, window)
                 merged = union([*self._windows(project_id), window])
                 self._covered[project_id] = [[part.start, part.end] for part in merged]
-                if failed := self._failed(project_id):
-                    left = [rest for part in failed for rest in subtract(part, [window])]
-                    self._keep_failed(project_id, left)
 
     def _note_when_read(self, project_id: str, window: Window) -> None:
         newest = self._newest(project_id)

@@ -78,6 +78,8 @@ class Run:
         rejects: Rows that cannot be loaded.
         failures: What cannot be read although it should be.
         replaced: How many values no destination could have stored as they came.
+        failed: By table and project, parts of a long history that failed in this load or in one before it by the
+            same source: they wait until the rest is read.
         load_id: Id of the load that it is part of; None outside of a pipeline.
 
     Raises:
@@ -121,6 +123,7 @@ class Run:
         self.rejects = Rejects()
         self.failures = Failures(self._check_server, strict=strict)
         self.replaced = 0
+        self.failed: dict[str, dict[str, list[Window]]] = {}
         self._counter = EventCounter(
             self.client, self.organization.slug, is_old=self.organization.may_be_old_server
         )
@@ -348,6 +351,7 @@ class CurrentRun:
         self._lock = threading.Lock()
         self._load_id: str | None = None
         self._run: Run | None = None
+        self._failed: dict[str, dict[str, list[Window]]] = {}
 
     def __call__(self) -> Run:
         """The run of the load that is being extracted.
@@ -361,6 +365,7 @@ class CurrentRun:
             if self._run is None or load_id is None or load_id != self._load_id:
                 self._run = self._make()
                 self._run.load_id = load_id
+                self._run.failed = self._failed
                 _claim_state(self._run.organization, self._connection)
                 _note_privacy(self._run)
                 self._load_id = load_id

@@ -13,7 +13,7 @@ from functools import partial
 import dlt
 
 from . import errors
-from .choices import disposition_of
+from .choices import cursor_of, disposition_of, exact_window
 from .client import Row
 from .failures import FAILED, may_be_about_one_thing
 from .log import logger
@@ -39,8 +39,12 @@ def note_failure(run: Run, table: str, what: str, failure: errors.SentryRequestE
         failure: Why it cannot be read.
 
     Raises:
-        SentryRequestError: The failure, where it must not be passed over.
+        SentryRequestError: The failure, where it must not be passed over; so in an exact range, which no later run
+            reads again.
     """
+    cursor = cursor_of(dlt.current.resource())
+    if cursor is not None and exact_window(cursor) is not None:
+        raise failure
     run.failures.pass_over(f"{table} of {what}" if what else table, failure)
     dlt.current.resource_metrics().setdefault(FAILED, {})[what] = str(failure)
 

@@ -116,7 +116,7 @@ MARKED_AGAIN_SECONDS = 7 * 86_400
 """Issues found deleted are asked for again for a week: a merge that takes long looks like a deletion."""
 
 DAYS_THAT_FAIL = 3
-"""After so many days of a window that cannot be read, the rest of it is passed over as well, as one failure."""
+"""After so many days of a window in a row that cannot be read, the rest is passed over as well, as one failure."""
 
 DEEPEST_NESTING = 240
 """JSON deeper than this becomes text: orjson, with which dlt writes, stops at 254 levels."""
