@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import ctypes
 import difflib
 import gc
 import json
 import logging
 import os
+import platform
 import re
 import sys
 import threading
@@ -90,6 +92,9 @@ DUCKDB_SETTINGS = {"memory_limit": "170MB"}
 """What DuckDB is told where the user has not: it would take 80 % of the memory; beyond this it uses the disk."""
 
 DUCKDB_KINDS = {"duckdb", "motherduck"}
+
+MMAP_THRESHOLD, LARGE_BYTES = -3, 128 * 1024
+"""What glibc is told: give pieces from this size on back as soon as they are freed (``man mallopt``)."""
 
 LAST_WORK_SECONDS = 2
 """How long the processes of a killed run may be at work yet."""
@@ -380,6 +385,9 @@ def _prepare_process() -> None:
         import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - not every destination needs it
 
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
+    if platform.libc_ver()[0] == "glibc":  # it would keep what is freed, in each thread's part: twice the memory
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BYTES)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
     if hasattr(os, "register_at_fork"):
