@@ -385,7 +385,8 @@ def _prepare_process() -> None:
         import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - not every destination needs it
 
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
-    if platform.libc_ver()[0] == "glibc":  # it would keep what is freed, in each thread's part: twice the memory
+    if platform.libc_ver()[0] == "glibc":
+        # it would keep what is freed, in each thread's part: twice the memory
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BYTES)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
