@@ -93,8 +93,8 @@ DUCKDB_SETTINGS = {"memory_limit": "170MB"}
 
 DUCKDB_KINDS = {"duckdb", "motherduck"}
 
-MMAP_THRESHOLD, LARGE_BYTES = -3, 128 * 1024
-"""What glibc is told: give pieces from this size on back as soon as they are freed (``man mallopt``)."""
+ARENA_MAX, ARENAS = -8, 1
+"""What glibc is told: one pool of memory for all threads (``man mallopt``)."""
 
 LAST_WORK_SECONDS = 2
 """How long the processes of a killed run may be at work yet."""
@@ -386,9 +386,9 @@ def _prepare_process() -> None:
 
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own one keeps what it has freed
     if platform.libc_ver()[0] == "glibc":
-        # it would keep what is freed, in each thread's part: twice the memory
+        # each thread has a pool of its own else, and none gives back what is freed: twice the memory
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE_BYTES)
+            ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
     if hasattr(os, "register_at_fork"):

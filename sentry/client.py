@@ -27,6 +27,7 @@ from .limits import governor_of
 from .refusals import path_of
 from .session import SentrySession
 from .settings import API_PREFIX, MOST_PAGES_IN_VAIN, PAGE_SIZE
+from .storable import marked
 
 Row = dict[str, Any]
 Parameters = Mapping[str, str | Sequence[str]]
@@ -279,4 +280,4 @@ def _rows(page: Any, path: str) -> list[Row]:
             f"The answer to {path} is not a list of objects. Check that base_url is a Sentry server.",
             path=path,
         )
-    return [row if isinstance(row, dict) else {"": row} for row in page]
+    return [marked(row) if isinstance(row, dict) else {"": row} for row in page]

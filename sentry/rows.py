@@ -14,7 +14,7 @@ from dlt.common.schema.detections import is_iso_timestamp
 from .client import Row
 from .rejects import is_missing
 from .run import Run
-from .storable import as_text, fitting, storable
+from .storable import Plain, as_text, fitting, storable
 from .table import Table, column_name
 
 
@@ -80,9 +80,14 @@ def _columns(table: Table, run: Run, row: Row, parents: Row) -> Row:
     added = parents
     if "organization_id" in table.column_types:
         added = added | {"organization_id": run.organization.id, "organization_slug": run.organization.slug}
-    stored, replaced = storable(_apart(kept | added, partial(_rank, table=table, added=added)))
+    if isinstance(row, Plain):
+        own, replaced = storable(added)
+        stored = kept | own
+    else:
+        stored, replaced = storable(kept | added)
     if replaced:
         run.count_replaced(replaced)
+    stored = _apart(stored, partial(_rank, table=table, added=added))
     allowed = run.privacy.applied(table, stored)
     return {
         name: value if value is None else _typed(table, run, name, value) for name, value in allowed.items()
