@@ -220,10 +220,8 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
         raise_if_signalled()
     summary.print(source.selected_resources)
     if summary.failed:
-        raise SentryError(
-            f"{len(summary.failed)} parts could not be read; the rest is loaded. Run again. First of them: "
-            f"{summary.failed[0]}"
-        )
+        more = f" And {others} more, see above." if (others := len(summary.failed) - 1) else ""
+        raise SentryError(f"Could not be read: {summary.failed[0]}{more} The rest is loaded; run again.")
 
 
 def _run(

@@ -54,14 +54,15 @@ def _body(response: requests.Response, megabytes: int, seconds: float) -> bytes:
     most, until = megabytes * MEGABYTE, time.monotonic() + seconds
     if (header_number(response, "Content-Length") or 0) > most:
         raise _too_large(response, megabytes)
-    body = bytearray()
+    parts, size = list[bytes](), 0
     for part in _unpacked(response):
-        body += part
-        if len(body) > most:
+        parts.append(part)
+        size += len(part)
+        if size > most:
             raise _too_large(response, megabytes)
         if time.monotonic() > until:
             raise _too_slow(response, seconds)
-    return bytes(body)
+    return b"".join(parts)
 
 
 def _unpacked(response: requests.Response) -> Iterator[bytes]:

@@ -45,8 +45,8 @@ def marked(row: Row) -> Row:
 def storable(row: Row) -> tuple[Row, int]:
     """The row as any destination can store it.
 
-    NUL and halves of surrogate pairs become the replacement character. A whole number beyond 64 bits becomes text,
-    exact and in scientific notation, so that dlt does not take it for a number again. NaN and infinity become null.
+    NUL and halves of surrogate pairs become the replacement character. A number beyond 64 bits becomes text,
+    in scientific notation, so that dlt does not take it for a number again. NaN and infinity become null.
     What is nested deeper than ``DEEPEST_NESTING`` becomes JSON text.
 
     Args:

@@ -463,7 +463,8 @@ WRONG: dict[str, Wrong] = {
         environment={"DESTINATION__CLICKHOUSE__CREDENTIALS": "clickhouse://me:word@127.0.0.1:9/shop"},
     ),
     "a table that fails": Wrong(
-        "Some of it could not be read (see above); the rest is loaded. Run again.",
+        "Could not be read: teams: Sentry answered 500 on organizations/acme/teams/. The server is in trouble, or "
+        "cannot answer this request; see its log, or try again later. The rest is loaded; run again.",
         "--resources teams environments",
         status=1,
         failure={"n": 5, "status": 500, "path_contains": "teams"},
