@@ -66,8 +66,8 @@ class _Given:
 
     def fresh(self, rows: list[Row]) -> list[Row]:
         """The rows that were not given before."""
-        fresh = [row for row in rows if row["eventID"] not in self.ids]
-        self.ids.update(row["eventID"] for row in fresh)
+        fresh = [row for row in rows if str(row["eventID"]) not in self.ids]
+        self.ids.update(str(row["eventID"]) for row in fresh)
         self.events += len(fresh)
         return fresh
 

@@ -466,6 +466,19 @@ def test_only_rows_without_their_key_go_and_they_are_counted_and_kept(
     assert sum('"no key"' in row[2] for row in rejected) == 3
 
 
+def test_an_event_whose_id_is_no_text_is_loaded_with_the_others(serve: Serve, warehouse: Warehouse) -> None:
+    server = serve(**FEW)
+
+    def alter(rows: list[Row]) -> None:
+        rows += [{**row, "eventID": ["odd", row["eventID"]]} for row in rows[:1]]
+
+    change(server, "events", alter)
+    warehouse.load(server, "events")
+    assert failures_of(warehouse.pipeline) == {}
+    ids = set(warehouse.column("SELECT event_id FROM events"))
+    assert ids > {event.event_id for event in server.world.events}
+
+
 @pytest.mark.parametrize("key", [0, False, [], {}, 1.5, "a\0b", 10**25, ["x"], " "])
 def test_keys_of_another_type_are_keys(serve: Serve, warehouse: Warehouse, key: Any) -> None:
     server = serve(**FEW)
