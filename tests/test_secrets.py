@@ -693,14 +693,15 @@ def test_a_load_and_all_that_is_asked_beside_it_leave_no_trace_of_the_token(
     token = server.add_token(scopes=(*READ_SCOPES, "event:write"))
     monkeypatch.setenv("SOURCES__SENTRY__AUTH_TOKEN", token)
     monkeypatch.setenv("SENTRY_AUTH_TOKEN", token)
+    monkeypatch.setenv("RUNTIME__LOG_LEVEL", "DEBUG")
     place: dict[str, Any] = {"organization": "acme", "base_url": server.url}
-    source = sentry_source(**place)
     pipeline = dlt.pipeline(
         "test",
         destination=dlt.destinations.duckdb(str(tmp_path / "test.duckdb")),
         dataset_name="sentry_data",
         pipelines_dir=str(tmp_path / "pipelines"),
     )
+    source = sentry_source(**place)  # dlt names its columns as the active pipeline's destination wants them
     info = pipeline.run(source, loader_file_format="insert_values")
     trace: Any = pipeline.last_trace
     shown: list[Any] = [source, *source.resources.values(), pipeline, info, trace, pipeline.state]
