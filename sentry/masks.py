@@ -7,7 +7,7 @@ place: answers of the server are shared between tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
@@ -70,10 +70,14 @@ def removed(_value: Any, _: Any) -> Any:
 
 def fields(value: dict[str, Any], mask: Mask) -> dict[str, Any]:
     """An object with its fields masked, the same object where nothing had to be; the mask gets their names."""
+    return with_masked(value, ((name, mask(part, name)) for name, part in value.items()))
+
+
+def with_masked(value: dict[str, Any], parts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with some of its fields as they are masked, the same object where that changes nothing."""
     found = value
-    for name, part in value.items():
-        masked = mask(part, name)
-        if masked is part:
+    for name, masked in parts:
+        if masked is value[name]:
             continue
         if found is value:
             found = dict(value)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from .client import Row
 from .errors import SentryConfigurationError
 from .hashing import DROPPING, Hasher, Hashing, is_team
-from .masks import KEEPING, REMOVED, Kind, Mask, Mode, without_environment
+from .masks import KEEPING, REMOVED, Kind, Mask, Mode, fields, with_masked, without_environment
 from .policy import POLICY, Fields, Shape
 from .table import Table, column_name
 
@@ -183,7 +183,7 @@ class _Inside:
 
     def mask(self) -> Mask:
         """The mask of the whole."""
-        fields = self._all_fields if self.rest else self._some_fields
+        within = self._all_fields if self.rest else self._some_fields
         active = [(name, mask) for name, mask in self.children.items() if mask]
         leaf = self.leaf or self.rest
 
@@ -193,7 +193,7 @@ class _Inside:
                     return value
                 if self.types:
                     return self._by_type(value)
-                return fields(value, active)
+                return within(value, active)
             if isinstance(value, list):
                 found = [masked(part, siblings) for part in value]
                 return value if found == value else [part for part in found if part is not REMOVED]
@@ -207,24 +207,14 @@ class _Inside:
         return mask(value, value) if mask else value
 
     def _some_fields(self, value: Row, active: list[tuple[str, Mask]]) -> Row:
-        found = value
-        for name, mask in active:
-            part = value.get(name)
-            if part is None or (masked := mask(part, value)) is part:
-                continue
-            if found is value:
-                found = dict(value)
-            if masked is REMOVED:
-                del found[name]
-            else:
-                found[name] = masked
-        return found
+        return with_masked(
+            value,
+            ((name, mask(part, value)) for name, mask in active if (part := value.get(name)) is not None),
+        )
 
     def _all_fields(self, value: Row, _: list[tuple[str, Mask]]) -> Row:
-        found = {}
-        for name, part in (self.first(value) if self.first else value).items():
+        def masked(part: Any, name: str) -> Any:
             mask = self.children.get(name, self.rest)
-            masked = part if mask is None or part is None else mask(part, value)
-            if masked is not REMOVED:
-                found[name] = masked
-        return found
+            return part if mask is None or part is None else mask(part, value)
+
+        return fields(self.first(value) if self.first else value, masked)
