@@ -16,7 +16,7 @@ from typing import Any
 
 import dlt
 from dlt.common.schema.typing import DLT_NAME_PREFIX, TSchemaTables
-from dlt.common.schema.utils import get_inherited_table_hint
+from dlt.common.schema.utils import get_inherited_table_hint, get_root_table
 from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
 from dlt.common.storages.load_package import LoadJobInfo, LoadPackageInfo
 
@@ -42,7 +42,7 @@ def finish_earlier_run(pipeline: dlt.Pipeline, **target: Any) -> bool:
     extracts, loads = folder / "normalize", folder / "load"
     _drop_what_is_further(extracts / NormalizeStorage.EXTRACTED_FOLDER, loads)
     _file_what_is_loaded(loads)
-    _abort_what_is_uncertain(pipeline)
+    _settle_what_is_uncertain(pipeline)
     _remove_nameless_files(
         extracts, loads, loads / LoadStorage.NEW_PACKAGES_FOLDER, loads / LoadStorage.NORMALIZED_FOLDER
     )
@@ -75,11 +75,12 @@ def _file_what_is_loaded(loads: Path) -> None:
             shutil.move(package, loads / LoadStorage.LOADED_FOLDER / package.name)
 
 
-def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
-    """Packages with a file that was being copied: dlt takes its state back to before them, and all is read again.
+def _settle_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
+    """Packages with a file that was being copied: nobody knows whether its rows are there.
 
-    Only where all rows are merged into tables that stayed as they were. Rows that are appended would come twice,
-    and where tables were emptied or dropped first the old state would say that their rows are there: dlt goes on.
+    Where all rows are merged into tables that stayed as they were, dlt takes its state back to before the package,
+    and all is read again. Where tables were emptied or dropped first, the old state would say that their rows are
+    there: the package is loaded from its beginning, which empties or drops them once more.
     """
     for load_id in pipeline.list_normalized_load_packages():
         package = pipeline.get_load_package_info(load_id)
@@ -89,12 +90,43 @@ def _abort_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
             for job in package.jobs["started_jobs"]
             if job.job_file_info.file_format != "sql" and not (noted / job.job_file_info.file_name()).exists()
         ]
+        if not begun:
+            continue
         tables = package.schema.tables
-        is_merge = all(_is_merged(tables, job.job_file_info.table_name) for job in _jobs(package))
-        if begun and is_merge and not package.refresh:
+        is_merge = all(
+            _disposition(tables, job.job_file_info.table_name) == "merge" for job in _jobs(package)
+        )
+        if is_merge and not package.refresh:
             logger.info("An earlier run was killed while it loaded; what it was loading is read again.")
             pipeline.abort_packages()
             return
+        _load_from_the_beginning(package)
+
+
+def _load_from_the_beginning(package: LoadPackageInfo) -> None:
+    """Let dlt prepare the tables again and copy every file again, but for those whose rows are appended.
+
+    Killed in here it is done again, as files that were being copied are moved last.
+    """
+    logger.info("An earlier run was killed while it loaded; that package is loaded again from its beginning.")
+    folder = Path(package.package_path)
+    applied = folder / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
+    if applied.exists():
+        applied.replace(folder / PackageStorage.SCHEMA_UPDATES_FILE_NAME)
+    emptied = {*package.dropped_tables, *package.truncated_tables}
+    tables = package.schema.tables
+    for state in (PackageStorage.NEW_JOBS_FOLDER, "completed_jobs", PackageStorage.STARTED_JOBS_FOLDER):
+        for job in package.jobs[state]:
+            table, name = job.job_file_info.table_name, job.job_file_info.file_name()
+            root = get_root_table(tables, table)["name"]
+            if _disposition(tables, table) == "append" and root not in emptied:
+                continue
+            place = Path(job.file_path)
+            (folder / PackageStorage.PENDING_TRANSITIONS_FOLDER / name).unlink(missing_ok=True)
+            if job.job_file_info.file_format == "sql":
+                place.unlink()  # dlt writes it anew when the files before it are copied
+            else:
+                place.replace(folder / PackageStorage.NEW_JOBS_FOLDER / name)
 
 
 def _remove_nameless_files(*folders: Path) -> None:
@@ -113,9 +145,11 @@ def _jobs(package: LoadPackageInfo) -> Iterator[LoadJobInfo]:
         yield from jobs
 
 
-def _is_merged(tables: TSchemaTables, name: str) -> bool:
-    is_dlts_own = name.startswith(DLT_NAME_PREFIX)
-    return is_dlts_own or get_inherited_table_hint(tables, name, "write_disposition") == "merge"
+def _disposition(tables: TSchemaTables, name: str) -> str:
+    """How rows come into a table; dlt's own do no harm when they come twice."""
+    if name.startswith(DLT_NAME_PREFIX):
+        return "merge"
+    return str(get_inherited_table_hint(tables, name, "write_disposition"))
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -409,17 +409,56 @@ def test_a_signal_that_comes_while_a_load_is_merged_ends_the_run_after_it(
 @pytest.mark.parametrize(
     "anew", [("--full-refresh",), ("--write-disposition", "replace")], ids=["refresh", "replace"]
 )
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Call(COPIED, about="events."),
+        Call(COPIED, when="after", about="events."),
+        Call(COPIED, when="after", about="events__tags."),
+        Call(DONE, when="after", about="events__tags."),
+    ],
+    ids=["uncopied", "copied", "tags copied", "tags noted"],
+)
 def test_a_new_start_killed_while_it_loads_loses_nothing_with_the_next_plain_run(
     serve: Callable[..., Sandbox],
     kill: Callable[..., subprocess.CompletedProcess[str]],
     script: Script,
     tmp_path: Path,
+    moment: Moment,
     anew: tuple[str, ...],
 ) -> None:
     server = serve(**{**SIZE, "events": 60})
     usual = ("--resources", "events", "--progress", "none")
     assert script(server, *usual).returncode == 0
-    kill(server, Call(COPIED, about="events."), *usual, *anew)
+    kill(server, moment, *usual, *anew)
     done = script(server, *usual)
     assert done.returncode == 0, done.stderr
     Warehouse(tmp_path, "sentry").assert_events_equal_truth(server)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        Call("pathlib:Path.replace", number=1, about="jobs/events"),
+        Call("pathlib:Path.replace", number=2, about="jobs/events"),
+        Call("dlt.common.storages.load_storage:LoadStorage.commit_schema_update"),
+        Call(COPIED, when="after", about="events."),
+    ],
+    ids=["before the first file is put back", "before the last", "tables emptied", "copied again"],
+)
+def test_the_run_that_puts_a_new_start_right_may_be_killed_itself(
+    serve: Callable[..., Sandbox],
+    kill: Callable[..., subprocess.CompletedProcess[str]],
+    script: Script,
+    tmp_path: Path,
+    again: Call,
+) -> None:
+    server = serve(**{**SIZE, "events": 60})
+    usual = ("--resources", "events", "--progress", "none")
+    assert script(server, *usual).returncode == 0
+    kill(server, Call(COPIED, when="after", about="events__tags."), *usual, "--write-disposition", "replace")
+    kill(server, again, *usual)
+    done = script(server, *usual)
+    assert done.returncode == 0, done.stderr
+    Warehouse(tmp_path, "sentry").assert_events_equal_truth(server)
+    assert_nothing_is_left_behind(tmp_path)

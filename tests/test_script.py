@@ -19,6 +19,7 @@ import sentry_pipeline
 from sandbox import Sandbox, Switches
 from sentry import TABLES
 from tests.conftest import ROOT, Script
+from tests.test_odd_data import change, each
 
 
 def rows(folder: Path, sql: str) -> list[tuple[object, ...]]:
@@ -324,10 +325,12 @@ def test_no_secret_is_in_state_trace_or_load_packages(in_process: Sandbox, tmp_p
 def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
     serve: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
-    server = serve(events=400)
+    server = serve(events=100)
+    # DuckDB holds the bodies of one vector of rows at once: 10 MB, of which no two are the same
+    change(server, "events", each(lambda _, row: row.update(message=row["eventID"] * 3_000)))
     (tmp_path / "tight.py").write_text(
         "import sys, sentry_pipeline\n"
-        "sentry_pipeline.DUCKDB_SETTINGS = {'memory_limit': '1MB'}\n"
+        "sentry_pipeline.DUCKDB_SETTINGS = {'memory_limit': '8MB'}\n"
         "sys.exit(sentry_pipeline.main(['--resources', 'projects', 'events', '--progress', 'none']))\n"
     )
     access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
@@ -336,9 +339,9 @@ def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "cannot load events as large as these within 1MB of memory" in done.stderr
-    assert " 400 rows read" in done.stdout
-    assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == 400
+    assert "cannot load events as large as these within 8MB of memory" in done.stderr
+    assert " 100 rows read" in done.stdout
+    assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == 100
 
 
 def test_the_plan_says_what_a_load_will_take_and_loads_nothing(
