@@ -113,7 +113,7 @@ def _load_from_the_beginning(package: LoadPackageInfo) -> None:
     applied = folder / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
     if applied.exists():
         applied.replace(folder / PackageStorage.SCHEMA_UPDATES_FILE_NAME)
-    emptied = {*package.dropped_tables, *package.truncated_tables}
+    emptied = {*(package.dropped_tables or ()), *(package.truncated_tables or ())}
     tables = package.schema.tables
     for state in (PackageStorage.NEW_JOBS_FOLDER, "completed_jobs", PackageStorage.STARTED_JOBS_FOLDER):
         for job in package.jobs[state]:
