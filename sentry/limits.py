@@ -37,6 +37,9 @@ class Limit:
 OTHERS = Limit(40, 1, 25)
 """What sentry.io told on answers of August 2026 where an endpoint has no limit of its own."""
 
+LONGEST_SHORT_WAIT = 5.0
+"""Seconds: a server may have longer windows than the published ones of a second."""
+
 PUBLISHED: Mapping[str, tuple[str, Limit]] = {
     "project events": (r"projects/[^/]+/[^/]+/events/", Limit(60, 60, 1)),
     "event": (r"projects/[^/]+/[^/]+/events/[^/]+/", Limit(5, 1, 25)),
@@ -225,7 +228,7 @@ class Governor:
         reset = None
         if moment is not None and told.reset is not None:
             self._clock.see(moment.timestamp(), turn.began, now)
-            reset = min(now + MAX_RATE_LIMIT_WAIT, self._clock.here(told.reset))
+            reset = min(now + bucket.longest_wait, self._clock.here(told.reset))
         bucket.correct(
             told, turn.number, reset, is_refusal=response.status_code == requests.codes.too_many_requests
         )
@@ -405,6 +408,11 @@ class _Bucket:
     @property
     def is_met(self) -> bool:
         return self._latency is not None
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds to the end of a window, at the most; a ``Date`` that is wrong once would have it hours away."""
+        return max(LONGEST_SHORT_WAIT, 1 + self._rate.seconds) if self._rate else MAX_RATE_LIMIT_WAIT
 
     def note_latency(self, seconds: float) -> None:
         self._latency = seconds if self._latency is None else 0.8 * self._latency + 0.2 * seconds

@@ -132,6 +132,16 @@ def test_a_reset_is_waited_for_by_the_servers_clock_however_wrong_that_is(
     assert max(waits) <= 2 + 1.1  # the window, and the second that the Date header leaves open
 
 
+def test_an_answer_whose_clock_is_wrong_makes_nobody_wait_long() -> None:
+    governor, path = Governor(8), "organizations/acme/teams/"
+    with governor.turn("GET", path) as turn:
+        turn.response = answer(limit=40, remaining=0, reset=math.ceil(time.time()) + 1)
+        turn.response.headers["Date"] = formatdate(time.time() - 3600, usegmt=True)
+    began = time.monotonic()
+    with governor.turn("GET", path):
+        assert time.monotonic() - began < 6
+
+
 def test_others_who_use_a_limit_a_little_cost_hardly_a_refusal(serve: Callable[..., Sandbox]) -> None:
     server = serve(switches=Switches.saas(), **MOVING)
     server.others_use("issue-events", 4)
