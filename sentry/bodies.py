@@ -12,7 +12,7 @@ import urllib3
 
 from . import errors
 from .refusals import header_number, path_of
-from .settings import MEGABYTE, READ_BYTES, TIMEOUTS_PER_BODY
+from .settings import MEGABYTE, READ_BYTES, TIMEOUTS_PER_ANSWER
 
 ENCODING = "gzip"
 """The only way of packing that is asked for: no other can be unpacked in bounded pieces on every machine."""
@@ -127,6 +127,6 @@ def _too_slow(response: requests.Response, seconds: float) -> errors.SentryConne
     return errors.SentryConnectionError(
         f"{urlsplit(response.url).netloc} did not send its whole answer within {seconds:g} s ({path}). Check "
         "the network and the proxy settings, or set request_timeout higher under [runtime] (a body may take "
-        f"{TIMEOUTS_PER_BODY} times as long), then run again.",
+        f"{TIMEOUTS_PER_ANSWER} times as long), then run again.",
         path=path,
     )

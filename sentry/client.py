@@ -19,10 +19,10 @@ from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import HeaderLinkPaginator
-from requests.adapters import HTTPAdapter
 
 from . import errors
 from .config import Connection, server_identity
+from .connections import BoundedAdapter
 from .limits import governor_of
 from .refusals import path_of
 from .session import SentrySession
@@ -115,7 +115,7 @@ class SentryClient:
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._of_thread = threading.local()
         # connections are shared by all threads: each thread's session would open its own
-        self._adapter = HTTPAdapter(pool_maxsize=connection.max_parallel, pool_block=True)
+        self._adapter = BoundedAdapter(pool_maxsize=connection.max_parallel, pool_block=True)
         self.governor = governor_of(
             server_identity(connection.base_url),
             connection.token,

@@ -26,11 +26,12 @@ from dlt.sources.helpers.requests.session import Session
 
 from .bodies import ENCODING, read_body
 from .config import is_plain_and_local
+from .connections import BoundedAdapter
 from .dsn import Dsn, DsnAuth
 from .envelopes import Parcel
 from .errors import SentryRequestError
 from .log import logger
-from .settings import RELAY_MEGABYTES, TIMEOUTS_PER_BODY
+from .settings import RELAY_MEGABYTES, TIMEOUTS_PER_ANSWER
 
 ERROR_CATEGORY = "error"
 """The category of data that error events count for."""
@@ -255,7 +256,7 @@ class Delivery:
                 allow_redirects=False,
                 stream=True,
             )
-            read_body(response, RELAY_MEGABYTES, TIMEOUTS_PER_BODY * float(self._runtime.request_timeout))
+            read_body(response, RELAY_MEGABYTES, TIMEOUTS_PER_ANSWER * float(self._runtime.request_timeout))
         except (SentryRequestError, OSError, urllib3.exceptions.HTTPError, zlib.error) as error:
             return Answer(None, f"no answer from {self._dsn.host} ({type(error).__name__})")
         answer = self._read(response)
@@ -298,6 +299,7 @@ class Delivery:
             session.trust_env = not is_plain_and_local(
                 self._dsn.envelope_url
             )  # no proxy on the way to this machine
+            session.mount(self._dsn.envelope_url, BoundedAdapter())
             self._sessions.append(session)
             self._of_thread.session = session
         session_of_thread: Session = self._of_thread.session

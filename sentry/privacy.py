@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 from .client import Row
@@ -71,11 +72,16 @@ class Privacy:
         if mask is None:
             return row
         masked: Row = mask(row, row)
-        return masked
+        spelled = _spelled_otherwise(table, tuple(row))
+        return with_masked(masked, self._masked_as(mask, row, spelled)) if spelled else masked
+
+    def _masked_as(self, mask: Mask, row: Row, spelled: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+        for name, known in spelled.items():
+            value = row[name]
+            yield name, mask({**row, known: value}, row).get(known, REMOVED)
 
     def _compile(self, table: Table) -> Mask | None:
-        root = _Node()
-        root.add(POLICY.get(table.name, {}))
+        root = _places(table)
         for name, node in root.children.items():
             node.is_key = column_name(name) in table.key
         return self._mask(root)
@@ -119,6 +125,30 @@ def _checked(mode: str, key: str | None) -> str | None:
 
 
 _MAKES_KEY = 'python -c "import secrets; print(secrets.token_hex(32))"'
+
+
+@lru_cache(10_000)
+def _spelled_otherwise(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
+    """Fields not named in the policy that become a column of it, or one beside it (``EMAIL`` and ``email_2``)."""
+    named = _places(table).children
+    known = {column_name(name): name for name in named}
+    others = {name: column_name(name) for name in names if name not in named}
+    beside = {name: _BESIDE.sub("", column) for name, column in others.items()}
+    return {
+        name: known[beside[name]]
+        for name, column in others.items()
+        if beside[name] in known and (column in known or column not in table.column_types)
+    }
+
+
+def _places(table: Table) -> _Node:
+    """The policy of a table, by places in a row."""
+    root = _Node()
+    root.add(POLICY.get(table.name, {}))
+    return root
+
+
+_BESIDE = re.compile(r"_\d+$")
 
 
 class _Node:

@@ -26,7 +26,8 @@ from .log import logger
 from .redirects import redirect_target
 from .refusals import connection_error, path_of, refusal
 from .scrub import Scrub
-from .settings import MAX_REDIRECTS, TIMEOUTS_PER_BODY
+from .settings import MAX_REDIRECTS, TIMEOUTS_PER_ANSWER
+from .storable import finite_or_not
 
 
 class SentrySession(Session):
@@ -131,7 +132,7 @@ class SentrySession(Session):
             read_body(
                 response,
                 self._connection.max_response_megabytes,
-                TIMEOUTS_PER_BODY * float(self._runtime.request_timeout),
+                TIMEOUTS_PER_ANSWER * float(self._runtime.request_timeout),
             )
             self._scrub.response(response)
             if not response.is_redirect:
@@ -201,10 +202,14 @@ def parsed_json(content: bytes) -> Any:
     What the strict parser refuses may still be what Sentry's own one writes: NaN, lone surrogates. Whole numbers
     beyond 64 bits become floating-point ones, as they do in Sentry's own pipeline.
     """
-    for parse in (orjson.loads, json.loads):
+    for parse in (orjson.loads, _parsed_leniently):
         with suppress(ValueError, RecursionError):
             return parse(content)
     return None
+
+
+def _parsed_leniently(content: bytes) -> Any:
+    return json.loads(content, parse_float=finite_or_not, parse_constant=finite_or_not)
 
 
 def _log_answer(request: requests.PreparedRequest, response: requests.Response, seconds: float) -> None:

@@ -26,10 +26,10 @@ MAX_RESPONSE_MEGABYTES = 256
 
 MEGABYTE = 1_000_000
 
-TIMEOUTS_PER_BODY = 5
-"""A body may take so many times dlt's ``request_timeout``, which itself starts anew with each byte that comes. Of
-300 s in all, a page of full events (240 KB) leaves room for lines of 1 KB a second; a bound on each minute's bytes
-would let a server that keeps just above it hold a thread for days."""
+TIMEOUTS_PER_ANSWER = 5
+"""The head of an answer, and its body, may each take so many times dlt's ``request_timeout``, which itself starts
+anew with each byte that comes. 300 s let a page of full events (240 KB) through lines of 1 KB a second; a bound on
+each minute's bytes would let a server that keeps just above it hold a thread for days."""
 
 MAX_REDIRECTS = 5
 """One leads to a renamed project."""

@@ -30,6 +30,16 @@ _LARGEST = 2**63
 """Where whole numbers of databases end."""
 
 
+class NotFinite(float):
+    """NaN or infinity as an answer had it; of another type than other numbers, as writers of JSON make it null."""
+
+
+def finite_or_not(written: str) -> float:
+    """The number, by its text in an answer."""
+    number = float(written)
+    return number if math.isfinite(number) else NotFinite(number)
+
+
 class Plain(Row):
     """A row that was looked at when its answer was parsed, and can be stored as it is.
 
@@ -98,9 +108,20 @@ def _is_storable(row: Row) -> bool:
         if isinstance(value, (int, float)) and not -_LARGEST <= value < _LARGEST:
             return False
     try:
-        return b"\\u0000" not in orjson.dumps([[row]], default=str)  # dlt puts rows into lists
+        return b"\\u0000" not in orjson.dumps([[row]], default=_as_dlt_writes)  # dlt puts rows into lists
     except TypeError:
         return False
+
+
+def _as_dlt_writes(value: object) -> str:
+    """What is not of JSON, such as a moment.
+
+    Raises:
+        TypeError: It is a number that is none.
+    """
+    if isinstance(value, NotFinite):
+        raise TypeError
+    return str(value)
 
 
 class _Cleaner:

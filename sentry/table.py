@@ -38,7 +38,7 @@ ParentKind = Literal[
 """What a table's rows hang on, where it is read once for each of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One table.
 

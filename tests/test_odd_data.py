@@ -234,6 +234,22 @@ def test_nul_and_lone_surrogates_are_replaced_and_counted(
     assert len(rows) == events
 
 
+@pytest.mark.parametrize("raw", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_is_none_becomes_null_inside_of_json_too_and_is_counted(
+    script: Script, serve: Serve, tmp_path: Path, raw: str
+) -> None:
+    server = serve(**FEW)
+    change(server, "events", set_in_all(context={"load": [1.5, "@"]}))
+    server.rewrite(lambda _, body: body.replace(b'"@"', raw.encode()))
+    done = script(server, "--resources", "events", "--progress", "none")
+    assert done.returncode == 0, done.stderr
+    events = len(truth_of(server)["events"])
+    assert f"{events} values that databases cannot store" in done.stdout
+    with duckdb.connect(str(tmp_path / "sentry.duckdb")) as connection:
+        rows = connection.execute("SELECT context FROM sentry_data.events").fetchall()
+    assert [json.loads(row[0]) for row in rows] == [{"load": [1.5, None]}] * events
+
+
 @pytest.mark.parametrize(
     ("raw", "count", "beside"),
     [

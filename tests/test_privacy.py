@@ -442,6 +442,14 @@ def test_credentials_of_a_query_never_arrive_in_whatever_form_it_comes(given: An
     assert masked("keep", "events", **row)["entries"][0]["data"]["query"] == arrives
 
 
+@pytest.mark.parametrize("name", ["EMAIL", "Email", "email_2", "EMAIL_3"])
+def test_a_personal_field_under_another_spelling_is_personal_too(name: str) -> None:
+    person = {"id": "7", "email": "ada@example.com", name: "grace@example.com"}
+    assert masked("hash", "members", **person)[name] == hashed("grace@example.com")
+    assert name not in masked("drop", "members", **person)
+    assert masked("keep", "members", **person) == person
+
+
 def test_an_answer_of_the_server_is_not_changed_in_place() -> None:
     row = {"user": {"email": "ada@example.com"}, "entries": [{"type": "request", "data": {"cookies": "a"}}]}
     before = json.dumps(row)

@@ -336,6 +336,45 @@ def test_a_body_that_comes_a_byte_now_and_then_is_given_up(
     assert len(server.asked) == 2
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [b"X-Filler: ", b"HTTP/1.1 100 Continue\r\n\r\n"],
+    ids=["a header that goes on", "told to continue again and again"],
+)
+def test_an_answer_whose_head_has_no_end_is_given_up(monkeypatch: pytest.MonkeyPatch, endless: bytes) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "0.2")
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "2")
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.1")
+    connections: list[socket.socket] = []
+
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connections.append(listener.accept()[0])
+                threading.Thread(target=trickle, args=(connections[-1],), daemon=True).start()
+
+    def trickle(connection: socket.socket) -> None:
+        head = b"" if endless.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n"
+        with suppress(OSError):
+            connection.sendall(head)
+            for _ in range(200):
+                for byte in range(0, len(endless), 8):
+                    connection.sendall(endless[byte : byte + 8])
+                    time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+        error = refused(f"http://{host}")
+        assert time.monotonic() - began < 8
+        listener.shutdown(socket.SHUT_RDWR)
+    assert str(error) == (
+        f"{host} did not answer in time (things/). Check base_url, the network and the proxy settings, then run again."
+    )
+    assert len(connections) == 2
+
+
 def test_a_body_that_stops_in_its_middle_is_given_up(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_TIMEOUT", "0.1")
     ended = threading.Event()
