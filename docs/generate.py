@@ -38,8 +38,8 @@ none; the others by `--resources NAME ...` (or `--resources all`), or with `sour
 A table that the token, the plan or the server does not give is skipped with a warning; the table `_sentry_skipped`
 says which (`table_name`), why (`reason`) and when last (`skipped_at`).
 
-Nothing is removed when Sentry no longer lists it. The rows that the last full listing still saw (a run that ended with
-`failed` lines saw not all of them; run again first):
+Nothing is removed when Sentry no longer lists it. The rows that the last full listing still saw (a run that ended
+with `failed` lines saw not all of them; run again first):
 
 ```sql
 SELECT slug FROM projects WHERE _dlt_load_id = (SELECT max(_dlt_load_id) FROM projects)
