@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox, Switches, World
+from sentry.tuning import DUCKDB_VARIABLE
 from tests.warehouse import Warehouse
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,8 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
+ACCESS = ("SENTRY_AUTH_TOKEN", "SENTRY_URL", "SENTRY_ORG", "SENTRY_PROJECT", "SENTRY_DSN")
+
 SMALL: dict[str, Any] = {"seed": 1, "projects": 2, "issues": 12, "events": 60, "days": 14, "now": NOW}
 """A world that is read in a moment, with a clock that stands still until a test moves it."""
 
@@ -30,7 +33,7 @@ SMALL: dict[str, Any] = {"seed": 1, "projects": 2, "issues": 12, "events": 60, "
 @pytest.fixture(autouse=True)
 def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings or the pipelines of this machine, or waits between two tries."""
-    for name in ("SENTRY_AUTH_TOKEN", "SENTRY_ORG", "SENTRY_PROJECT", "SENTRY_URL", "SENTRY_DSN"):
+    for name in (*ACCESS, DUCKDB_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -78,22 +81,40 @@ def script(tmp_path: Path) -> Script:
         (tmp_path / name).symlink_to(ROOT / name)
 
     def run(server: Sandbox | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        access = (
-            {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
-            if server
-            else {}
-        )
-        return subprocess.run(
-            [sys.executable, "sentry_pipeline.py", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **access, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return python(tmp_path, server, "sentry_pipeline.py", *arguments, **environment)
 
     return run
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Script:
+    """Runs a program's text as a process of its own in an empty folder: ``program(server, "import sentry")``."""
+
+    def run(server: Sandbox, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "program.py").write_text(text)
+        return python(tmp_path, server, "program.py", PYTHONPATH=str(ROOT), **environment)
+
+    return run
+
+
+def python(
+    folder: Path, server: Sandbox | None, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with access to a server."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, **(access(server) if server else {}), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def access(server: Sandbox) -> dict[str, str]:
+    """What tells the script where a server is, and lets it in."""
+    return dict(zip(ACCESS, (server.token, server.url, "acme"), strict=False))
 
 
 def lists_events(request: object) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 
 from sandbox import Sandbox, Switches
 from sentry import failures_of
-from tests.conftest import NOW, ROOT, Script
+from tests.conftest import NOW, Script
 from tests.warehouse import Warehouse
 
 FOR_GOOD = 10_000
@@ -275,20 +272,15 @@ def test_an_issue_without_project_is_owed_whole_until_it_can_be_read(
 
 
 def test_the_script_can_be_run_in_a_process_forked_from_one_that_has_run_it(
-    serve: Callable[..., Sandbox], tmp_path: Path
+    serve: Callable[..., Sandbox], program: Script
 ) -> None:
-    server = serve()
-    (tmp_path / "forks.py").write_text(
+    done = program(
+        serve(),
         "import multiprocessing, sys, sentry_pipeline\n"
         "arguments = ['--resources', 'issues', '--progress', 'none']\n"
         "run = lambda: sys.exit(sentry_pipeline.main(arguments))\n"
         "assert sentry_pipeline.main(arguments) == 0\n"
         "worker = multiprocessing.get_context('fork').Process(target=run)\n"
-        "worker.start(); worker.join(); sys.exit(worker.exitcode)\n"
+        "worker.start(); worker.join(); sys.exit(worker.exitcode)\n",
     )
-    access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
-    done = subprocess.run(
-        [sys.executable, "forks.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), **access},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ import pytest
 
 from sandbox import Sandbox
 from sentry import history_left
-from tests.conftest import NOW, Script, lists_events
+from tests.conftest import NOW, Script, access, lists_events
 from tests.warehouse import Warehouse, assert_same, truth_of
 
 SIZE = {"projects": 2, "issues": 10, "events": 240, "days": 40}
@@ -116,10 +116,9 @@ def kill(script: Script, tmp_path: Path) -> Callable[..., subprocess.CompletedPr
             command = [
                 "deadly.py", moment.place, str(moment.number), moment.when, moment.about, str(by.value),
             ]  # fmt: skip
-        access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
         process = subprocess.Popen(
             [sys.executable, *command, *arguments],
-            cwd=tmp_path, env={**os.environ, **access},
+            cwd=tmp_path, env={**os.environ, **access(server)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         seen: list[str] = []

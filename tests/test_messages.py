@@ -30,7 +30,7 @@ from sentry.access import check_access
 from sentry.actions import list_issues, submit_event, submit_events, update_issue, update_issues
 from sentry.destinations import sentry_issues
 from sentry.privacy import Privacy
-from tests.conftest import ROOT, SMALL, Script
+from tests.conftest import ROOT, SMALL, Script, python
 from tests.warehouse import Warehouse
 
 TOKEN_CURE = (
@@ -897,11 +897,7 @@ def test_a_run_from_another_folder_is_told_where_the_file_is(
     script(server, "--resources", "teams")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "sentry_pipeline.py"), "--resources", "teams"],
-        cwd=elsewhere, env={**os.environ, **access}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = python(elsewhere, server, str(ROOT / "sentry_pipeline.py"), "--resources", "teams")
     assert f"Pipeline sentry began in {tmp_path}" in done.stderr
 
 

@@ -215,18 +215,16 @@ def test_verbose_logs_each_request_and_never_the_token(script: Script, serve: Ca
 
 
 def test_a_package_left_by_a_killed_run_is_loaded_before_the_new_one(
-    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+    script: Script, program: Script, serve: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     server = serve()
-    left_over = (
+    left_over = program(
+        server,
         "import sentry_pipeline as s, dlt\n"
         "p = dlt.pipeline('sentry', destination='duckdb', dataset_name='sentry_data')\n"
-        "p.extract(s.sentry_source().with_resources('events'))\n"
+        "p.extract(s.sentry_source().with_resources('events'))\n",
     )
-    access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
-    subprocess.run(
-        [sys.executable, "-c", left_over], cwd=tmp_path, env={**os.environ, **access}, check=True, timeout=60
-    )
+    assert left_over.returncode == 0, left_over.stderr
     server.world.advance(seconds=7200)
     server.world.add_events(2, at=server.world.now)
     server.world.advance(seconds=5)
@@ -323,21 +321,18 @@ def test_no_secret_is_in_state_trace_or_load_packages(in_process: Sandbox, tmp_p
 
 
 def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
-    serve: Callable[..., Sandbox], tmp_path: Path
+    serve: Callable[..., Sandbox], program: Script, tmp_path: Path
 ) -> None:
     server = serve(events=100)
     # DuckDB holds the bodies of one vector of rows at once: 10 MB, of which no two are the same
     change(server, "events", each(lambda _, row: row.update(message=row["eventID"] * 3_000)))
-    (tmp_path / "tight.py").write_text(
+    done = program(
+        server,
         "import sys, sentry_pipeline\n"
-        "sentry_pipeline.DUCKDB_SETTINGS = {'memory_limit': '8MB'}\n"
-        "sys.exit(sentry_pipeline.main(['--resources', 'projects', 'events', '--progress', 'none']))\n"
+        "from sentry import tuning\n"
+        "tuning.DUCKDB_SETTINGS = {'memory_limit': '8MB'}\n"
+        "sys.exit(sentry_pipeline.main(['--resources', 'projects', 'events', '--progress', 'none']))\n",
     )
-    access = {"SENTRY_AUTH_TOKEN": server.token, "SENTRY_URL": server.url, "SENTRY_ORG": "acme"}
-    done = subprocess.run(
-        [sys.executable, "tight.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), **access},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "cannot load events as large as these within 8MB of memory" in done.stderr
     assert " 100 rows read" in done.stdout

@@ -12,7 +12,7 @@ from typing import Any
 import dlt
 
 from sentry import sentry_source
-from sentry_pipeline import prepare_dlt
+from sentry.tuning import prepare_dlt
 
 from ..arrivals import Arrivals, wait_for_mid_minute
 from ..figures import say
