@@ -61,7 +61,6 @@ WRONG_ACCESS = (
     MissingDependencyException,
 )
 
-
 LATE_DAYS = 30
 """Sentry takes events that happened up to 30 days ago; older ones it dates by their arrival."""
 
@@ -251,9 +250,8 @@ def _audit(pipeline: dlt.Pipeline, options: argparse.Namespace) -> int:
             done = repair(
                 pipeline, loader_file_format=file_format(_destination(pipeline, options)), **settings
             )
-            print(
-                f"{done.brought:,} events were missing and have been loaded." if done.before.missing else ""
-            )
+            if done.before.missing:
+                print(f"{done.brought:,} events were missing and have been loaded.")
             found = done.after
         else:
             found = verify(pipeline, **settings)

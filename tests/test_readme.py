@@ -133,3 +133,9 @@ def test_the_settings_listed_are_those_of_the_source() -> None:
     assert all(f"{name} = " in example for name in secrets)
     assert configured <= set(signature)
     assert configured >= set(signature) - {*secrets, "end_date", "allow_insecure"}
+
+
+def test_the_list_of_modules_is_whole() -> None:
+    page = (ROOT / "sentry" / "README.md").read_text()
+    modules = {path.name for path in (ROOT / "sentry").glob("*.py")}
+    assert set(re.findall(r"`(\w+\.py)`", page)) == modules
