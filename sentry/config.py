@@ -22,6 +22,7 @@ import dlt
 from dlt.common.time import ensure_pendulum_datetime
 
 from .errors import SentryConfigurationError
+from .setting_names import check_setting_names
 from .settings import (
     API_PREFIX,
     DEFAULT_BASE_URL,
@@ -81,9 +82,10 @@ def connect(  # noqa: PLR0913 - a user may say as much
         The connection; nothing is sent.
 
     Raises:
-        SentryConfigurationError: No token, a base URL that is none, plain http to a distant host, or a bound that
-            is none.
+        SentryConfigurationError: No token, a base URL that is none, plain http to a distant host, a bound that is
+            none, or a setting that is misspelt.
     """
+    check_setting_names()
     token = (auth_token or _environment("SENTRY_AUTH_TOKEN") or "").strip()
     if not token or token.startswith("<configure") or token.endswith("..."):  # a text left to be filled in
         raise SentryConfigurationError(

@@ -207,6 +207,11 @@ WRONG: dict[str, Wrong] = {
         'written as ["a", "b"].',
         environment={"SOURCES__SENTRY__PROJECTS": "backend"},
     ),
+    "a misspelt variable": Wrong(
+        "There is no setting startdate (SOURCES__SENTRY__STARTDATE in the environment). Did you mean start_date?",
+        "check",
+        environment={"SOURCES__SENTRY__STARTDATE": "2026-07-01"},
+    ),
     "another naming": Wrong(
         "This source needs dlt's naming convention snake_case, not direct. Take it out of the configuration "
         "(schema.naming), or load into a pipeline of its own.",

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from sandbox import Sandbox
 from sandbox.access import READ_SCOPES
 from sentry import DEFAULT_TABLES, TABLES
+from sentry.setting_names import SETTINGS
 from sentry.settings import TOKEN_SCOPES
 from tests.conftest import ROOT
 
@@ -127,6 +128,7 @@ def test_the_settings_listed_are_those_of_the_source() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "sentry" / "README.md").read_text(), re.MULTILINE))
     configured = set(re.findall(r"^# (\w+) = ", (ROOT / ".dlt" / "config.toml").read_text(), re.MULTILINE))
     signature = re.findall(r"^    (\w+): .*= ", (ROOT / "sentry" / "__init__.py").read_text(), re.MULTILINE)
+    assert tuple(signature) == SETTINGS
     assert described >= set(signature) - {"auth_token"}
     secrets = {"auth_token", "personal_data_key"}
     example = (ROOT / ".dlt" / "example.secrets.toml").read_text()

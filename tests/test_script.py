@@ -339,6 +339,34 @@ def test_a_load_that_needs_more_memory_than_the_script_allows_gets_it(
     assert len(rows(tmp_path, "SELECT event_id FROM sentry_data.events")) == 100
 
 
+def test_settings_that_nobody_reads_are_told_and_those_of_dlt_are_not(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(
+        '[sources.sentry]\nteam = "ours"\n[sources.sentry.extract]\nworkers = 2\n'
+    )
+    done = script(serve(), "--resources", "teams", SOURCES__SENTRY__DATA_WRITER__BUFFER_MAX_ITEMS="10")
+    assert done.returncode == 0
+    (warned,) = [line for line in done.stderr.splitlines() if "no setting" in line]
+    assert warned.endswith(
+        "There is no setting team ([sources.sentry] in .dlt/config.toml); it does nothing."
+    )
+
+
+def test_a_misspelt_setting_in_a_file_is_an_error(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "secrets.toml").write_text('[sources.sentry]\npersonal_date = "hash"\n')
+    done = script(serve(), "--resources", "teams")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sentry_pipeline.py: There is no setting personal_date ([sources.sentry] in .dlt/secrets.toml). Did you mean "
+        "personal_data?\n"
+    )
+
+
 def test_the_plan_says_what_a_load_will_take_and_loads_nothing(
     serve: Callable[..., Sandbox], script: Script, tmp_path: Path
 ) -> None:
