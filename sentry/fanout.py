@@ -220,6 +220,8 @@ def _projects(run: Run) -> Iterator[Parent]:
 
 
 def _project_tags(run: Run) -> Iterator[Parent]:
+    if not run.tag_keys:
+        run.warn_once("tag_values has no rows without the setting tag_keys.")
     for project in _projects(run):
         for key in run.tag_keys:
             yield Parent({**project.path, "tag": key}, {**project.columns, "tag_key": key})

@@ -367,6 +367,14 @@ def test_a_misspelt_setting_in_a_file_is_an_error(
     )
 
 
+def test_values_of_tags_that_nobody_has_named_are_no_rows_and_the_run_says_why(
+    script: Script, serve: Callable[..., Sandbox]
+) -> None:
+    done = script(serve(), "--resources", "tag_values", "issue_tag_values")
+    assert done.returncode == 0
+    assert done.stderr.count("tag_values has no rows without the setting tag_keys.") == 2
+
+
 def test_the_plan_says_what_a_load_will_take_and_loads_nothing(
     serve: Callable[..., Sandbox], script: Script, tmp_path: Path
 ) -> None:
