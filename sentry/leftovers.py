@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import DLT_NAME_PREFIX, TSchemaTables
+from dlt.common.schema.typing import DLT_NAME_PREFIX
 from dlt.common.schema.utils import get_inherited_table_hint, get_root_table
 from dlt.common.storages import LoadStorage, NormalizeStorage, PackageStorage
 from dlt.common.storages.load_package import LoadJobInfo, LoadPackageInfo
@@ -78,55 +78,70 @@ def _file_what_is_loaded(loads: Path) -> None:
 def _settle_what_is_uncertain(pipeline: dlt.Pipeline) -> None:
     """Packages with a file that was being copied: nobody knows whether its rows are there.
 
-    Where all rows are merged into tables that stayed as they were, dlt takes its state back to before the package,
-    and all is read again. Where tables were emptied or dropped first, the old state would say that their rows are
-    there: the package is loaded from its beginning, which empties or drops them once more.
+    dlt would copy that file once more, into tables that it emptied when it began with the package. So it is made to
+    begin once more: it empties the tables that merged rows pass through, and those that are replaced or refreshed,
+    and copies all again. Rows that are appended have no such beginning: with them dlt goes on.
     """
     for load_id in pipeline.list_normalized_load_packages():
         package = pipeline.get_load_package_info(load_id)
         noted = Path(package.package_path) / PackageStorage.PENDING_TRANSITIONS_FOLDER
+        started = [job for job in package.jobs["started_jobs"] if _may_come_again(package, job)]
         begun = [
-            job.job_file_info
-            for job in package.jobs["started_jobs"]
-            if job.job_file_info.file_format != "sql" and not (noted / job.job_file_info.file_name()).exists()
+            job
+            for job in started
+            if not _is_made_by_load(job) and not (noted / job.job_file_info.file_name()).exists()
         ]
-        if not begun:
-            continue
-        tables = package.schema.tables
-        is_merge = all(
-            _disposition(tables, job.job_file_info.table_name) == "merge" for job in _jobs(package)
-        )
-        if is_merge and not package.refresh:
-            logger.info("An earlier run was killed while it loaded; what it was loading is read again.")
-            pipeline.abort_packages()
-            return
-        _load_from_the_beginning(package)
+        if begun:
+            logger.info(
+                "An earlier run was killed while it loaded; that package is loaded from its beginning."
+            )
+            done = [
+                job
+                for state in (PackageStorage.NEW_JOBS_FOLDER, PackageStorage.COMPLETED_JOBS_FOLDER)
+                for job in package.jobs[state]
+                if _may_come_again(package, job)
+            ]
+            _begin_again(package, [*done, *(job for job in started if job not in begun), *begun])
 
 
-def _load_from_the_beginning(package: LoadPackageInfo) -> None:
-    """Let dlt prepare the tables again and copy every file again, but for those whose rows are appended.
+def _begin_again(package: LoadPackageInfo, jobs: Iterable[LoadJobInfo]) -> None:
+    """Let dlt prepare its tables for a package, and do these jobs, as if it had done neither.
 
-    Killed in here it is done again, as files that were being copied are moved last.
+    Args:
+        package: The package.
+        jobs: The jobs; last come those by which it is known that this is to be done, as it may be killed itself.
     """
-    logger.info("An earlier run was killed while it loaded; that package is loaded again from its beginning.")
     folder = Path(package.package_path)
-    applied = folder / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
-    if applied.exists():
-        applied.replace(folder / PackageStorage.SCHEMA_UPDATES_FILE_NAME)
+    prepared = folder / PackageStorage.APPLIED_SCHEMA_UPDATES_FILE_NAME
+    to_prepare = folder / PackageStorage.SCHEMA_UPDATES_FILE_NAME
+    if not to_prepare.exists():
+        if not prepared.exists():  # dlt was between taking away the one and writing the other
+            empty = folder / _NO_UPDATES
+            empty.write_text("{}")
+            empty.replace(prepared)
+        prepared.replace(to_prepare)
+    for job in jobs:
+        name, place = job.job_file_info.file_name(), Path(job.file_path)
+        (folder / PackageStorage.PENDING_TRANSITIONS_FOLDER / name).unlink(missing_ok=True)
+        if _is_made_by_load(job):
+            place.unlink()
+        else:
+            place.replace(folder / PackageStorage.NEW_JOBS_FOLDER / name)
+
+
+def _may_come_again(package: LoadPackageInfo, job: LoadJobInfo) -> bool:
+    """Whether a job leaves the same behind if it is done twice, from the beginning of the package."""
+    tables, name = package.schema.tables, job.job_file_info.table_name
+    if name.startswith(DLT_NAME_PREFIX):
+        return False
     emptied = {*(package.dropped_tables or ()), *(package.truncated_tables or ())}
-    tables = package.schema.tables
-    for state in (PackageStorage.NEW_JOBS_FOLDER, "completed_jobs", PackageStorage.STARTED_JOBS_FOLDER):
-        for job in package.jobs[state]:
-            table, name = job.job_file_info.table_name, job.job_file_info.file_name()
-            root = get_root_table(tables, table)["name"]
-            if _disposition(tables, table) == "append" and root not in emptied:
-                continue
-            place = Path(job.file_path)
-            (folder / PackageStorage.PENDING_TRANSITIONS_FOLDER / name).unlink(missing_ok=True)
-            if job.job_file_info.file_format == "sql":
-                place.unlink()  # dlt writes it anew when the files before it are copied
-            else:
-                place.replace(folder / PackageStorage.NEW_JOBS_FOLDER / name)
+    is_appended = get_inherited_table_hint(tables, name, "write_disposition") == "append"
+    return not is_appended or get_root_table(tables, name)["name"] in emptied
+
+
+def _is_made_by_load(job: LoadJobInfo) -> bool:
+    """Whether dlt makes it while it loads, once the files that it is about are copied."""
+    return job.job_file_info.file_format in ("sql", "reference")
 
 
 def _remove_nameless_files(*folders: Path) -> None:
@@ -137,19 +152,9 @@ def _remove_nameless_files(*folders: Path) -> None:
                 path.unlink()
 
 
+_NO_UPDATES = "no_schema_updates.json"
+
 _NAMELESS = re.compile("[0-9a-f]{16}")
-
-
-def _jobs(package: LoadPackageInfo) -> Iterator[LoadJobInfo]:
-    for jobs in package.jobs.values():
-        yield from jobs
-
-
-def _disposition(tables: TSchemaTables, name: str) -> str:
-    """How rows come into a table; dlt's own do no harm when they come twice."""
-    if name.startswith(DLT_NAME_PREFIX):
-        return "merge"
-    return str(get_inherited_table_hint(tables, name, "write_disposition"))
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -435,27 +435,43 @@ def test_a_new_start_killed_while_it_loads_loses_nothing_with_the_next_plain_run
     Warehouse(tmp_path, "sentry").assert_events_equal_truth(server)
 
 
+TABLES_EMPTIED = "dlt.common.storages.load_storage:LoadStorage.commit_schema_update"
+
+
 @pytest.mark.parametrize(
-    "again",
-    [
-        Call("pathlib:Path.replace", number=1, about="jobs/events"),
-        Call("pathlib:Path.replace", number=2, about="jobs/events"),
-        Call("dlt.common.storages.load_storage:LoadStorage.commit_schema_update"),
-        Call(COPIED, when="after", about="events."),
-    ],
-    ids=["before the first file is put back", "before the last", "tables emptied", "copied again"],
+    "how", [(), ("--write-disposition", "replace"), ("--full-refresh",)], ids=["merge", "replace", "refresh"]
 )
-def test_the_run_that_puts_a_new_start_right_may_be_killed_itself(
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (
+            Call(COPIED, when="after", about="events__tags."),
+            Call("pathlib:Path.replace", about="jobs/events"),
+        ),
+        (
+            Call(COPIED, when="after", about="events__tags."),
+            Call("pathlib:Path.replace", number=2, about="jobs/events"),
+        ),
+        (Call(COPIED, when="after", about="events__tags."), Call(TABLES_EMPTIED)),
+        (Call(COPIED, when="after", about="events."), Call(COPIED, when="after", about="events.")),
+        (Call("os:replace", about="applied_schema_updates"), Call(COPIED, when="after", about="events.")),
+    ],
+    ids=["before the first file is put back", "before the last", "emptied", "copied again", "while emptied"],
+)
+def test_the_run_that_puts_a_killed_load_right_may_be_killed_itself(
     serve: Callable[..., Sandbox],
     kill: Callable[..., subprocess.CompletedProcess[str]],
     script: Script,
     tmp_path: Path,
+    how: tuple[str, ...],
+    first: Call,
     again: Call,
 ) -> None:
     server = serve(**{**SIZE, "events": 60})
     usual = ("--resources", "events", "--progress", "none")
-    assert script(server, *usual).returncode == 0
-    kill(server, Call(COPIED, when="after", about="events__tags."), *usual, "--write-disposition", "replace")
+    if how:
+        assert script(server, *usual).returncode == 0
+    kill(server, first, *usual, *how)
     kill(server, again, *usual)
     done = script(server, *usual)
     assert done.returncode == 0, done.stderr
