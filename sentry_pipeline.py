@@ -22,7 +22,6 @@ from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.common.runtime.collector import LogCollector
 from dlt.common.runtime.signals import intercepted_signals, raise_if_signalled
 from dlt.extract import DltSource
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from sentry import (
     DEFAULT_TABLES,
@@ -43,7 +42,7 @@ from sentry.planner import plan
 from sentry.reports import Summary, access_text, columns, plan_text, verification_text
 from sentry.settings import CHUNK_EVENTS
 from sentry.single_run import alone
-from sentry.tuning import file_format, lift_memory_limit, prepare_destination, prepare_dlt
+from sentry.tuning import file_format, prepare_dlt, run
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
@@ -161,13 +160,8 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
     summary = Summary()
     target = _settings(options, "destination", "dataset_name")
     source = sentry_source(**settings).with_resources(*(options.resources or DEFAULT_TABLES))
-    destination = _destination(pipeline, options)
-    _warn_of_places(pipeline, options, destination)
-    choices = {
-        "write_disposition": options.write_disposition,
-        "loader_file_format": file_format(destination),
-    }
-    prepare_destination(destination)
+    _warn_of_places(pipeline, options, _destination(pipeline, options))
+    choices = {"write_disposition": options.write_disposition}
     with alone(pipeline), intercepted_signals():
         if finish_earlier_run(pipeline, **target):
             print("Loaded first what an earlier run had left behind.", file=sys.stderr)
@@ -188,21 +182,13 @@ def load(pipeline: dlt.Pipeline, options: argparse.Namespace, settings: dict[str
 def _run(
     pipeline: dlt.Pipeline, source: DltSource, target: dict[str, Any], summary: Summary, **choices: Any
 ) -> None:
-    """One load; where DuckDB cannot do with the memory that this script allows it, once more without that bound."""
-    try:
-        info = pipeline.run(source, **target, **choices)
-    except PipelineStepFailed as failure:
-        limit = lift_memory_limit(failure)
-        if limit is None:
-            raise
+    """One load, counted."""
+
+    def count() -> None:
         summary.count(pipeline)
-        print(
-            f"DuckDB cannot load events as large as these within {limit} of memory: it now takes what it needs. "
-            "--chunk-events with a smaller number makes loads smaller.",
-            file=sys.stderr,
-        )
-        info = pipeline.run(**target)
-    summary.count(pipeline)
+
+    info = run(pipeline, source, before_it_goes_on=count, **target, **choices)
+    count()
     summary.place(info)
 
 

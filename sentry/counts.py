@@ -140,7 +140,7 @@ class EventCounter:
                         raise
                     logger.info("Not counting events that way: %s", refusal)
                     self._ways.pop(0)
-                except (AttributeError, KeyError, TypeError, ValueError) as odd:
+                except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as odd:
                     logger.info("Not counting events that way, the answer has another shape: %r", odd)
                     self._ways.pop(0)
             return None

@@ -92,7 +92,7 @@ def _listed(
                 found.setdefault(str(row["project.id"]), {})[str(row["id"])] = known
     except (errors.SentryAuthenticationError, errors.SentryRedirectError):
         raise
-    except (errors.SentryRequestError, KeyError, TypeError, ValueError) as problem:
+    except (errors.SentryRequestError, KeyError, OverflowError, TypeError, ValueError) as problem:
         logger.info("Explore does not name events (%s): %r", part, problem)
         return None
     if _shows_less(found, part, hours) and _shows_less(found, part, run.count(project_ids, part) or hours):

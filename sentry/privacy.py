@@ -131,13 +131,13 @@ _MAKES_KEY = 'python -c "import secrets; print(secrets.token_hex(32))"'
 def _spelled_otherwise(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
     """Fields not named in the policy that become a column of it, or one beside it (``EMAIL`` and ``email_2``)."""
     named = _places(table).children
-    known = {column_name(name): name for name in named}
+    known = {_letters(column_name(name)): name for name in named}
+    columns = {column_name(name) for name in named}
     others = {name: column_name(name) for name in names if name not in named}
-    beside = {name: _BESIDE.sub("", column) for name, column in others.items()}
     return {
-        name: known[beside[name]]
+        name: known[letters]
         for name, column in others.items()
-        if beside[name] in known and (column in known or column not in table.column_types)
+        if (letters := _letters(column)) in known and (column in columns or column not in table.column_types)
     }
 
 
@@ -148,7 +148,9 @@ def _places(table: Table) -> _Node:
     return root
 
 
-_BESIDE = re.compile(r"_\d+$")
+def _letters(column: str) -> str:
+    """The letters that a column shares with one that means the same."""
+    return re.sub(r"_\d+$|_", "", column)
 
 
 class _Node:

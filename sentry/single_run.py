@@ -27,17 +27,21 @@ def alone(pipeline: dlt.Pipeline) -> Iterator[None]:
     """
     folder = Path(pipeline.pipelines_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=LAST_WORK_SECONDS)
     try:
-        with FileLock(folder / f"{pipeline.pipeline_name}.lock", timeout=LAST_WORK_SECONDS):
-            _loads["process"] = os.getpid()
-            yield
+        lock.acquire()
     except Timeout:
         raise SentryError(
             f"Another run of pipeline {pipeline.pipeline_name} is under way. Start this one when it has ended, or "
             "set DLT_DATA_DIR to another folder for it."
         ) from None
+    outer = _loads["process"]
+    _loads["process"] = os.getpid()
+    try:
+        yield
     finally:
-        _loads["process"] = 0
+        _loads["process"] = outer
+        lock.release()
 
 
 _loads = {"process": 0}

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -19,8 +20,11 @@ from typing import Any
 
 import dlt
 from dlt.common.destination import Destination
+from dlt.common.pipeline import LoadInfo
+from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from .log import logger
 from .single_run import end_forked_processes_with_their_parent
 
 DLT_SETTINGS = {
@@ -76,6 +80,9 @@ def _prepare_process() -> None:
         # each thread has a pool of its own else, and none gives back what is freed: twice the memory
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
+    if hasattr(os, "register_at_fork"):
+        # what a forked process frees in place of this one, such as a connection, ends it
+        os.register_at_fork(before=gc.collect)
     gc.freeze()  # what is imported stays: looking for garbage in it again and again takes as long as parsing
     atexit.register(gc.unfreeze)
     end_forked_processes_with_their_parent()
@@ -87,27 +94,50 @@ def file_format(destination: Destination[Any, Any]) -> Any:
     return "parquet" if takes_it and find_spec("pyarrow") else None
 
 
-def prepare_destination(destination: Destination[Any, Any]) -> None:
-    """Set what only some destinations want, where the user has not set it."""
+def run(
+    pipeline: dlt.Pipeline,
+    source: DltSource,
+    *,
+    before_it_goes_on: Callable[[], object] | None = None,
+    **choices: Any,
+) -> LoadInfo:
+    """One load, in the format that suits the destination.
+
+    Where DuckDB cannot do with the memory that ``prepare_dlt`` allows it, the load goes on without that bound.
+
+    Args:
+        pipeline: The pipeline.
+        source: What to load.
+        before_it_goes_on: Called while dlt still has the trace of what was read.
+        choices: As ``pipeline.run`` takes them; they go before.
+
+    Returns:
+        What dlt tells of the load.
+
+    Raises:
+        PipelineStepFailed: Something went wrong.
+    """
+    named = choices.get("destination")
+    destination: Any = Destination.from_reference(named) if named else pipeline.destination
     if _kinds(destination) & DUCKDB_KINDS and dlt.config.get("load.workers") is None:
         # DuckDB takes one file after the other: more only wait, each with its memory
         dlt.config["load.workers"] = 2
-
-
-def lift_memory_limit(failure: PipelineStepFailed) -> str | None:
-    """Let DuckDB take what it needs, if a load failed because of the limit that ``prepare_dlt`` set.
-
-    Args:
-        failure: Of the load; the next one, without data, goes on with it.
-
-    Returns:
-        The limit that was; None if it was not the reason.
-    """
-    is_ours = os.environ.get(DUCKDB_VARIABLE) == json.dumps(DUCKDB_SETTINGS)
-    if not (is_ours and any(words in str(failure) for words in OUT_OF_MEMORY)):
-        return None
+    try:
+        return pipeline.run(source, **{"loader_file_format": file_format(destination), **choices})
+    except PipelineStepFailed as failure:
+        is_ours = os.environ.get(DUCKDB_VARIABLE) == json.dumps(DUCKDB_SETTINGS)
+        if not (is_ours and any(words in str(failure) for words in OUT_OF_MEMORY)):
+            raise
+    if before_it_goes_on:
+        before_it_goes_on()
     del os.environ[DUCKDB_VARIABLE]
-    return DUCKDB_SETTINGS["memory_limit"]
+    logger.warning(
+        "DuckDB cannot load events as large as these within %s of memory: it now takes what it needs. Fewer "
+        "chunk_events make loads smaller.",
+        DUCKDB_SETTINGS["memory_limit"],
+    )
+    target = {name: choices[name] for name in ("destination", "dataset_name") if name in choices}
+    return pipeline.run(**target)
 
 
 def _kinds(destination: Destination[Any, Any]) -> set[str]:

@@ -23,7 +23,7 @@ from dlt.common.pipeline import LoadInfo
 
 from sandbox import Sandbox
 from sentry import TABLES, repair, sentry_source, verify
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Script
 from tests.postgres import Postgres, PostgresUnavailableError, running
 from tests.test_kills import LAUNCHER, MERGED
 from tests.test_main_job import change_the_world
@@ -266,6 +266,20 @@ def test_verify_and_repair_ask_the_destination(serve: Callable[..., Sandbox], pl
     done = repair(place.pipeline, **access)
     assert (done.brought, done.after.missing, done.after.surplus) == (1, 0, 0)
     place.assert_events_equal_truth(server)
+
+
+def test_a_new_start_in_plain_files_is_as_new(
+    script: Script, serve: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    server, place = serve(), {"DESTINATION__FILESYSTEM__BUCKET_URL": str(tmp_path / "lake")}
+    usual = ("--destination", "filesystem", "--resources", "events", "--progress", "none")
+    assert script(server, *usual, **place).returncode == 0
+    done = script(server, *usual, "--full-refresh", **place)
+    assert done.returncode == 0, done.stderr
+    files = tmp_path / "lake" / "sentry_data" / "events"
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT count(*) FROM '{files}/*.parquet'").fetchall()
+    assert found == [(len(truth_of(server)["events"]),)]
 
 
 def test_plain_files_keep_every_reading_and_lose_none(serve: Callable[..., Sandbox], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -570,3 +571,19 @@ def test_a_few_hundred_random_oddities(tmp_path: Path, monkeypatch: pytest.Monke
     fuzz.play("suite", tmp_path, tally, fuzz.Kind(clones=1, tables=tables))
     assert tally.inputs > 300
     assert tally.variants > 0
+
+
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "1e999"])
+def test_counts_that_are_no_numbers_are_not_believed_and_all_events_come(
+    serve: Serve, warehouse: Warehouse, raw: str
+) -> None:
+    server = serve(**FEW)
+
+    def rewrite(path: str, body: bytes) -> bytes:
+        if not path.endswith("/events-timeseries/"):
+            return body
+        return re.sub(rb'"value": ?\d+', f'"value":{raw}'.encode(), body)
+
+    server.rewrite(rewrite)
+    warehouse.load(server, "events")
+    assert_all_here(warehouse, server, "events")

@@ -442,7 +442,7 @@ def test_credentials_of_a_query_never_arrive_in_whatever_form_it_comes(given: An
     assert masked("keep", "events", **row)["entries"][0]["data"]["query"] == arrives
 
 
-@pytest.mark.parametrize("name", ["EMAIL", "Email", "email_2", "EMAIL_3"])
+@pytest.mark.parametrize("name", ["EMAIL", "Email", "email_2", "EMAIL_3", "e-mail", "e_Mail"])
 def test_a_personal_field_under_another_spelling_is_personal_too(name: str) -> None:
     person = {"id": "7", "email": "ada@example.com", name: "grace@example.com"}
     assert masked("hash", "members", **person)[name] == hashed("grace@example.com")

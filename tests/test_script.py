@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -391,3 +392,24 @@ def test_the_plan_says_what_a_load_will_take_and_loads_nothing(
     assert re.search(
         r"^Still to be read, 2026-08-01 11:00 to 2026-08-01 12:00 UTC", done.stdout, re.MULTILINE
     )
+
+
+def test_processes_end_with_a_killed_run_also_where_another_pipeline_had_its_turn_within_it(
+    program: Script, serve: Callable[..., Sandbox]
+) -> None:
+    began = time.monotonic()
+    done = program(
+        serve(),
+        "import dlt, os, signal, time\n"
+        "from sentry.single_run import alone\n"
+        "from sentry.tuning import prepare_dlt\n"
+        "prepare_dlt()\n"
+        "with alone(dlt.pipeline('outer')):\n"
+        "    with alone(dlt.pipeline('inner')):\n"
+        "        pass\n"
+        "    if os.fork():\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    time.sleep(20)\n",
+    )
+    assert done.returncode == -9, done.stderr
+    assert time.monotonic() - began < 15  # its output ends when the last process does that has it
