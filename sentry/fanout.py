@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from threading import Event
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -127,6 +127,17 @@ def streamed(
     Yields:
         Items with their pages, as they come, and each item with ``Ended`` at last.
     """
+    for batch in streamed_in_batches(run, read, items):
+        yield from batch
+
+
+def streamed_in_batches(
+    run: Run, read: Callable[[Item], Iterator[list[Row]]], items: Iterable[Item]
+) -> Iterator[list[tuple[Item, list[Row] | Ended]]]:
+    """As ``streamed``, but all that has come at once: dlt takes from one resource after the other.
+
+    A page at a time, threads would wait for a resource that waits for a request of its own.
+    """
     pages: Queue[tuple[Item, list[Row] | Ended]] = Queue(maxsize=2 * run.max_parallel)
     is_over = Event()
 
@@ -159,12 +170,21 @@ def streamed(
                     under_way += 1
                 if not under_way:
                     return
-                item, page = pages.get()
-                under_way -= isinstance(page, Ended)
-                yield item, page
+                batch = _all_of(pages)
+                under_way -= sum(isinstance(page, Ended) for _, page in batch)
+                yield batch
         finally:
             is_over.set()
             run.client.governor.wake()
+
+
+def _all_of(queue: Queue[Result]) -> list[Result]:
+    """What is in a queue, at least one."""
+    found = [queue.get()]
+    with suppress(Empty):
+        while len(found) < queue.maxsize:
+            found.append(queue.get_nowait())
+    return found
 
 
 def path_of(table: Table, run: Run, values: Mapping[str, str]) -> str:

@@ -70,17 +70,14 @@ def removed(_value: Any, _: Any) -> Any:
 
 def fields(value: dict[str, Any], mask: Mask) -> dict[str, Any]:
     """An object with its fields masked, the same object where nothing had to be; the mask gets their names."""
-    return with_masked(value, ((name, mask(part, name)) for name, part in value.items()))
+    changed = [(name, masked) for name, part in value.items() if (masked := mask(part, name)) is not part]
+    return with_masked(value, changed) if changed else value
 
 
-def with_masked(value: dict[str, Any], parts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with some of its fields as they are masked, the same object where that changes nothing."""
-    found = value
-    for name, masked in parts:
-        if masked is value[name]:
-            continue
-        if found is value:
-            found = dict(value)
+def with_masked(value: dict[str, Any], changed: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with some of its fields as they are masked."""
+    found = dict(value)
+    for name, masked in changed:
         if masked is REMOVED:
             del found[name]
         else:
@@ -185,7 +182,7 @@ def without_credentials(address: Any, _: Any = None) -> Any:
     """A URL without user name, password and the parameters that carry credentials."""
     if isinstance(address, list):
         return [without_credentials(part) for part in address]
-    if not isinstance(address, str) or not ("=" in address or "@" in address):
+    if not _may_hold_credentials(address):
         return address
     rest, _sharp, fragment = re.sub(r"(?<=//)[^/?#\s]*@", "", address).partition("#")
     base, _mark, query = rest.partition("?")
@@ -261,15 +258,36 @@ def _facts(value: Any, _: Any) -> Any:
     """Most breadcrumbs hold nothing that goes, and an event has many of them: a quick look tells."""
     if not isinstance(value, dict):
         return value
-    for name, part in value.items():
-        may_go = _fact_mask(name) is not _maybe_address
-        if may_go or (isinstance(part, str) and ("=" in part or "@" in part)):
-            return fields(value, fact)
+    if _may_go(tuple(value)) or any(map(_may_hold_credentials, value.values())):
+        return fields(value, fact)
     return value
+
+
+@lru_cache(10_000)
+def _may_go(names: tuple[str, ...]) -> bool:
+    """Whether one of these fields is more than an address at the most."""
+    return any(_fact_mask(name) is not _maybe_address for name in names)
+
+
+def _may_hold_credentials(value: Any) -> bool:
+    """Whether a text may be an address with credentials."""
+    return isinstance(value, str) and ("=" in value or "@" in value)
 
 
 def _extra(value: Any, _: Any) -> Any:
     return without_environment(value) if isinstance(value, dict) else value
+
+
+def _tags(value: Any, _: Any) -> Any:
+    """Tags without the credentials of addresses; hardly any has some."""
+    if isinstance(value, list) and not any(map(_is_odd_tag, value)):
+        return value
+    return tags(value, _tag_value)
+
+
+def _is_odd_tag(tag: Any) -> bool:
+    """Whether it may be that something of a tag goes; its value tells that quickest."""
+    return type(tag) is not dict or (_may_hold_credentials(tag.get("value")) and "url" in words(key_of(tag)))
 
 
 def _tag_value(value: Any, key: str) -> Any:
@@ -292,7 +310,7 @@ KEEPING: Mapping[Kind, Mask | None] = MappingProxyType(
         Kind.BODY: _body,
         Kind.FACTS: _facts,
         Kind.EXTRA: _extra,
-        Kind.TAGS: lambda value, _: tags(value, _tag_value),
+        Kind.TAGS: _tags,
         Kind.TAG_VALUE: lambda value, siblings: _tag_value(value, key_of(siblings)),
         Kind.REMARKS: _remarks,
     }

@@ -239,10 +239,12 @@ class _Inside:
         return mask(value, value) if mask else value
 
     def _some_fields(self, value: Row, active: list[tuple[str, Mask]]) -> Row:
-        return with_masked(
-            value,
-            ((name, mask(part, value)) for name, mask in active if (part := value.get(name)) is not None),
-        )
+        changed = [
+            (name, masked)
+            for name, mask in active
+            if (part := value.get(name)) is not None and (masked := mask(part, value)) is not part
+        ]
+        return with_masked(value, changed) if changed else value
 
     def _all_fields(self, value: Row, _: list[tuple[str, Mask]]) -> Row:
         def masked(part: Any, name: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Container, Iterable, Iterator
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -87,7 +87,7 @@ def _columns(table: Table, run: Run, row: Row, parents: Row) -> Row:
         stored, replaced = storable(kept | added)
     if replaced:
         run.count_replaced(replaced)
-    stored = _apart(stored, partial(_rank, table=table, added=added))
+    stored = _apart(stored, table, added)
     allowed = run.privacy.applied(table, stored)
     return {
         name: value if value is None else _typed(table, run, name, value) for name, value in allowed.items()
@@ -138,12 +138,14 @@ def _tags(value: Any) -> Any:
 
 
 def _tag(tag: Any) -> Row:
+    if type(tag) is dict and len(tag) == 2 and type(tag.get("key")) is type(tag.get("value")) is str:
+        return tag  # as nearly always
     named: Row = tag if isinstance(tag, dict) else {"value": tag}
     if named.keys() <= _OF_TAGS and all(map(_is_text, named.values())):
         return named
     return {
         name: value if value is None or (isinstance(value, str) and name in _OF_TAGS) else as_text(value)
-        for name, value in _apart(named, lambda name, column: name != column).items()
+        for name, value in _apart(named).items()
     }
 
 
@@ -172,35 +174,47 @@ def _is_plain(name: str) -> bool:
     return "__" not in name and bool(name.strip()) and _column(name) == column_name(name)
 
 
-def _apart(row: Row, rank: Callable[[str, str], int]) -> Row:
+def _apart(row: Row, table: Table | None = None, added: Iterable[str] = ()) -> Row:
     """The row with a column for each field, where dlt would let the last of those that become the same one win.
 
     The field with the lowest rank gets the column; the others get ``_2``, ``_3``... behind its name, unless they
     say the same.
+
+    Args:
+        row: The row.
+        table: Its table; None: the field that is named as the column goes first.
+        added: Fields that this source has added.
     """
-    if _are_apart(tuple(row)):
+    fields = _fields(tuple(row), table, tuple(added))
+    if fields is None:
         return row
-    columns: dict[str, list[str]] = {}
-    for name in row:
-        columns.setdefault(_column(name), []).append(name)
     apart: Row = {}
-    for column, names in columns.items():
-        first, *others = _ranked(names, column, rank)
-        apart[first if _is_plain(first) else column] = row[first]
+    for place, column, first, others in fields:
+        apart[place] = row[first]
         for name in others:
             if str(row[name]) != str(row[first]):
-                apart[_spare(column, columns, apart)] = row[name]
+                apart[_spare(column, {column for _, column, _, _ in fields}, apart)] = row[name]
     return apart
 
 
 @lru_cache(maxsize=1_000)
-def _are_apart(names: tuple[str, ...]) -> bool:
-    """Whether each field becomes a column of its own: told by the names, which most rows of a table share."""
-    return all(map(_is_plain, names)) and len(set(map(_column, names))) == len(names)
+def _fields(
+    names: tuple[str, ...], table: Table | None, added: tuple[str, ...]
+) -> list[tuple[str, str, str, list[str]]] | None:
+    """For each column the name under which it is loaded, itself, the field that gets it, and the others.
 
-
-def _ranked(names: list[str], column: str, rank: Callable[[str, str], int]) -> list[str]:
-    return sorted(names, key=lambda name: rank(name, column)) if len(names) > 1 else names
+    None where each field becomes a column of its own. It hangs on names alone, which most rows of a table share.
+    """
+    columns: dict[str, list[str]] = {}
+    for name in names:
+        columns.setdefault(_column(name), []).append(name)
+    if all(map(_is_plain, names)) and len(columns) == len(names):
+        return None
+    found = []
+    for column, rivals in columns.items():
+        first, *others = sorted(rivals, key=lambda name: _rank(name, column, table, added))
+        found.append((first if _is_plain(first) else column, column, first, others))
+    return found
 
 
 def _spare(column: str, *taken: Container[str]) -> str:
@@ -209,8 +223,10 @@ def _spare(column: str, *taken: Container[str]) -> str:
     )
 
 
-def _rank(name: str, column: str, table: Table, added: Row) -> int:
+def _rank(name: str, column: str, table: Table | None, added: Container[str]) -> int:
     """The lower, the more a field is the one that its column is for: Sentry writes most names in camel case."""
+    if table is None:
+        return int(name != column)
     if name in added:
         return 0
     if name == table.cursor or name in table.derived:

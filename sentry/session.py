@@ -42,6 +42,7 @@ class SentrySession(Session):
         super().__init__(timeout=runtime.request_timeout, raise_for_status=False)
         self.headers["Accept-Encoding"] = ENCODING
         self._governor = governor
+        self._of_environment: dict[tuple[str, ...], Any] = {}
         self._waits_for_limit = False
         self._runtime = runtime
         self._connection = connection
@@ -96,6 +97,19 @@ class SentrySession(Session):
             retrying = self._retrying_as_much if divisible else self._retrying
         response: requests.Response = retrying(self._send_once, request, scope, expected, **kwargs)
         return response
+
+    def merge_environment_settings(  # type: ignore[override]  # the result is a plain dictionary
+        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """What requests finds out of the environment: proxies, certificates. It reads all of it for each request.
+
+        So it is found out once for each host, by a session that lives as long as a run.
+        """
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc, repr((proxies, stream, verify, cert)))
+        if key not in self._of_environment:
+            self._of_environment[key] = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return {**self._of_environment[key]}
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """None: requests follows no redirect, as it would take the token along, or one of the user's ``.netrc``."""

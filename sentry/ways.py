@@ -16,7 +16,7 @@ from .client import Row
 from .endpoints import EVENTS
 from .event_ids import Ids
 from .event_scans import event_path, event_scan, issue_scan, single_event
-from .fanout import Ended, streamed
+from .fanout import Ended, streamed_in_batches
 from .log import logger
 from .run import Project, Run
 from .settings import FULL_PAGE_SIZE, LONG_SLICE_PAGES, PAGE_SIZE, SLICE_PAGES
@@ -34,6 +34,10 @@ class Part:
 
     pages: Callable[[], Iterator[list[Row]]]
     may_be_gone: bool = False
+
+    def bears(self, error: Exception) -> bool:
+        """Whether an error at its end is no failure."""
+        return self.may_be_gone and isinstance(error, errors.SentryNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Way:
     in_parallel: bool = True
 
     def pages(self, run: Run) -> Iterator[list[Row]]:
-        """The rows, page by page, unchecked, in no certain order.
+        """The rows, one or several pages at a time, unchecked, in no certain order.
 
         Raises:
             WindowsIgnoredError: The server answers for all times.
@@ -63,13 +67,12 @@ class Way:
             for part in self.parts:
                 yield from part.pages()
             return
-        for part, page in streamed(run, lambda part: part.pages(), self.parts):
-            if not isinstance(page, Ended):
-                yield page
-            elif page.error is not None and not (
-                part.may_be_gone and isinstance(page.error, errors.SentryNotFoundError)
-            ):
-                raise page.error
+        for batch in streamed_in_batches(run, lambda part: part.pages(), self.parts):
+            if rows := [row for _, page in batch if not isinstance(page, Ended) for row in page]:
+                yield rows
+            for part, page in batch:
+                if isinstance(page, Ended) and page.error is not None and not part.bears(page.error):
+                    raise page.error
 
 
 def best_way(run: Run, project: Project, ids: Ids, window: Window, *, full: bool) -> Way:
