@@ -6,13 +6,13 @@ lose a row between two pages, hide what is older than a week, or come back empty
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from . import errors
 from .client import Row
 from .counts import Hours
-from .fanout import Ended, streamed
+from .fanout import Ended, streamed_in_batches
 from .log import logger
 from .run import Project, Run
 from .scans import Scan
@@ -53,7 +53,7 @@ def parts_of(run: Run, together: Sequence[str], window: Window) -> list[Window]:
 
 def known_events(
     run: Run, project: Project, together: Sequence[str], window: Window, part: Window
-) -> Ids | None:
+) -> Generator[list[Row], None, Ids | None]:
     """The events of a project in a part of a window, as Explore names them.
 
     Args:
@@ -63,14 +63,20 @@ def known_events(
         window: The window.
         part: One of its parts.
 
+    Yields:
+        No rows, time and again: dlt takes from one resource after the other, and the next can go on meanwhile.
+
     Returns:
         The events by id; None if this server does not tell, or tells less than it counts.
     """
-    found = None
+    found: ByProject | None = None
     if len(together) > 1:
-        found = run.once(("ids", part), lambda: _listed(run, together, window, part))
+        kept: list[ByProject | None] = run.once(("ids", part), list)
+        if not kept:
+            kept.append((yield from _listed(run, together, window, part)))
+        (found,) = kept
     if found is None:
-        found = _listed(run, [project.id], window, part)
+        found = yield from _listed(run, [project.id], window, part)
     return None if found is None else found.get(project.id, {})
 
 
@@ -78,18 +84,24 @@ def _hours(run: Run, project_ids: Sequence[str], window: Window) -> Hours | None
     return run.once(("hours", window, tuple(project_ids)), lambda: run.count(project_ids, window))
 
 
+ByProject = dict[str, dict[str, Known]]
+"""Events by the id of their project, and then by their own."""
+
+
 def _listed(
     run: Run, project_ids: Sequence[str], window: Window, part: Window
-) -> dict[str, dict[str, Known]] | None:
+) -> Generator[list[Row], None, ByProject | None]:
     hours = _hours(run, project_ids, window)
     if hours is None:
         return None
-    found: dict[str, dict[str, Known]] = {project_id: {} for project_id in project_ids}
+    found: ByProject = {project_id: {} for project_id in project_ids}
     try:
         for selection, _ in selections(run, list(project_ids)):
-            for row in _rows(run, selection, part, hours):
-                known = Known(_second(row), str(row["issue.id"]) if row.get("issue.id") else None)
-                found.setdefault(str(row["project.id"]), {})[str(row["id"])] = known
+            for rows in _pages(run, selection, part, hours):
+                for row in rows:
+                    known = Known(_second(row), str(row["issue.id"]) if row.get("issue.id") else None)
+                    found.setdefault(str(row["project.id"]), {})[str(row["id"])] = known
+                yield []
     except (errors.SentryAuthenticationError, errors.SentryRedirectError):
         raise
     except (errors.SentryRequestError, KeyError, OverflowError, TypeError, ValueError) as problem:
@@ -101,7 +113,7 @@ def _listed(
     return found
 
 
-def _rows(run: Run, selection: Selection, window: Window, hours: Hours) -> Iterator[Row]:
+def _pages(run: Run, selection: Selection, window: Window, hours: Hours) -> Iterator[list[Row]]:
     scan = Scan(
         client=run.client,
         path=f"organizations/{run.organization.slug}/events/",
@@ -117,11 +129,11 @@ def _rows(run: Run, selection: Selection, window: Window, hours: Hours) -> Itera
         },
         rows_at="data",
     )
-    for _, page in streamed(run, scan.read, slices(window, hours, IDS_PER_SLICE)):
-        if not isinstance(page, Ended):
-            yield from page
-        elif page.error is not None:
-            raise page.error
+    for batch in streamed_in_batches(run, scan.read, slices(window, hours, IDS_PER_SLICE)):
+        for _, page in batch:
+            if isinstance(page, Ended) and page.error is not None:
+                raise page.error
+        yield [row for _, page in batch if not isinstance(page, Ended) for row in page]
 
 
 def _second(row: Row) -> int:

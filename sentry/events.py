@@ -125,7 +125,7 @@ def _events_of(
     oldest: int | None = None
     together = listed_together(run, project, sharing, window)
     for part in parts_of(run, together, window):
-        ids, seen = known_events(run, project, together, window, part), Seen()
+        ids, seen = (yield from known_events(run, project, together, window, part)), Seen()
         start = part.start if ids is None else reader.tails.unchanged(project.id, part, ids)
         for rows in reader.rows(ids, Window(start, part.end), seen):
             _check_project(rows, project)

@@ -69,11 +69,12 @@ def table_row(table: Table, run: Run, row: Row, **parents: Any) -> Row:
 
 
 def _columns(table: Table, run: Run, row: Row, parents: Row) -> Row:
-    kept = {
+    wanted = {
         name: value
-        for name, value in _without_secrets(row, table.secrets).items()
+        for name, value in row.items()
         if name not in table.dropped and (not table.only_declared or _column(name) in table.column_types)
     }
+    kept = _without_secrets(wanted, table.secrets)
     for name, path in table.derived.items():
         if kept.get(name) is None:
             kept[name] = _at(row, path)
