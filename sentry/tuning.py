@@ -119,11 +119,13 @@ def run(
     """
     named = choices.get("destination")
     destination: Any = Destination.from_reference(named) if named else pipeline.destination
-    if _kinds(destination) & DUCKDB_KINDS and dlt.config.get("load.workers") is None:
-        # DuckDB takes one file after the other: more only wait, each with its memory
-        dlt.config["load.workers"] = 2
+    if destination is not None:  # else dlt says so
+        choices = {"loader_file_format": file_format(destination), **choices}
+        if _kinds(destination) & DUCKDB_KINDS and dlt.config.get("load.workers") is None:
+            # DuckDB takes one file after the other: more only wait, each with its memory
+            dlt.config["load.workers"] = 2
     try:
-        return pipeline.run(source, **{"loader_file_format": file_format(destination), **choices})
+        return pipeline.run(source, **choices)
     except PipelineStepFailed as failure:
         is_ours = os.environ.get(DUCKDB_VARIABLE) == json.dumps(DUCKDB_SETTINGS)
         if not (is_ours and any(words in str(failure) for words in OUT_OF_MEMORY)):
