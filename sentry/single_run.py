@@ -47,16 +47,23 @@ def alone(pipeline: dlt.Pipeline) -> Iterator[None]:
 _loads = {"process": 0}
 """The process that is loading now: those that dlt forks from it have to end with it."""
 
+_forks = {"process": 0}
+"""The process that forked last: in the one just forked its parent, though that may have been killed already."""
+
 
 def end_forked_processes_with_their_parent() -> None:
     """Let each process that is forked while ``alone`` holds end with the one that holds it."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_end_with_parent)
+        os.register_at_fork(before=_note_parent, after_in_child=_end_with_parent)
+
+
+def _note_parent() -> None:
+    _forks["process"] = os.getpid()
 
 
 def _end_with_parent() -> None:
     """In a process just forked: end soon after the one that loads, else it would wait for work for ever."""
-    parent = os.getppid()
+    parent = _forks["process"]
     if parent != _loads["process"]:
         return
 
